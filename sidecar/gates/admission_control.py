@@ -87,10 +87,10 @@ class AdmissionControl:
         failures: counts and logs the exceptions of a step. The steps continue.
 
     Attributes:
-        suspended: no one is admitted, because parked requests are moving between gates.
+        suspended: no request is admitted, because parked requests are moving between gates.
         shared: whether the limits are shared with other sidecars: their tokens are leased.
         limits: all limits that are in force, by their limiter.
-        on_demand: called when something begins to wait at a limit, or an outcome of a trial was reported.
+        on_demand: called when a request begins to wait at a limit, or an outcome of a trial was reported.
         on_change: called with a gate whose ramp has begun, changed its rate or ended.
         on_trial_end: called with a gate, its trial, and why the trial failed (empty: it succeeded).
     """
@@ -109,7 +109,7 @@ class AdmissionControl:
         self._queue_ids = count(1)
         self._timer: asyncio.TimerHandle | None = None
         self._due = 0.0
-        # Clients that got tokens, and when they are answered.
+        # Clients that got tokens, and the times of their responses.
         self._granted: dict[ClientDemand, float] = {}
         self._counted: list[Limiter] = []
         self._counted_at = -math.inf
@@ -198,7 +198,7 @@ class AdmissionControl:
         self.on_demand()
 
     def _dismiss(self, limiter: Limiter) -> None:
-        """``limiter`` is not used any more. Clients ask again."""
+        """Stop using ``limiter``. Its clients have to ask again."""
         self._active.pop(limiter, None)
         for demand in list(limiter.demands):
             if isinstance(demand, ClientDemand):
@@ -399,7 +399,7 @@ class AdmissionControl:
         for demand, due in list(self._granted.items()):
             limiter = demand.limiter
             if limiter is None:
-                # It was answered, or its client has gone.
+                # The demand was answered, or its client has gone.
                 del self._granted[demand]
             elif due <= now or not demand.total:
                 del self._granted[demand]
@@ -409,7 +409,7 @@ class AdmissionControl:
                 rate = min((one.tokens.rate for one in limiter.chain if one.tokens.rate), default=0.0)
                 own = demand.total + demand.granted
                 for one in limiter.chain:
-                    # Before the tokens are used, which makes room in the bucket.
+                    # Refill the bucket before the held tokens are used, because their use makes room in it.
                     one.tokens.available(now)
                 demand.share = rate * own / (waiting[root] + demand.granted)
                 demand.answer()
@@ -431,7 +431,7 @@ class AdmissionControl:
 
 
 def _continues(before: Restriction | Trial | None, after: Restriction | Trial | None) -> bool:
-    """Whether the limiter of ``before`` goes on with ``after``."""
+    """Whether the limiter of ``before`` is kept for ``after``."""
     if isinstance(before, Trial) and isinstance(after, Trial):
         return before.since == after.since
     return isinstance(before, Restriction) and isinstance(after, Restriction)

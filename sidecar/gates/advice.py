@@ -1,4 +1,4 @@
-"""Advice: what the policies of a scope and its ancestors would do, but only advise."""
+"""Advice: pauses and restrictions that the policies of a scope and its ancestors advise and do not apply."""
 
 from __future__ import annotations
 
@@ -42,6 +42,6 @@ def advice_of(gate: ScopeGate) -> Advice | None:
     if restriction is None or not isinstance(restriction.limit, Restriction):
         return None
     scope, limit = restriction.gate.scope, restriction.limit
-    # Nothing but a dry run advises a restriction.
+    # Restrictions are advised only in a dry run.
     why = AdviceCause.DRY_RUN
     return Advice(limit.reason, limit.since, None, limit.rate, scope, why, limit.by, limit.alertname)

@@ -4,7 +4,7 @@ A client reports its totals since it started, and the totals of its last acknowl
 repeated report is harmless, and a sidecar that has just started knows which requests were already counted.
 
 The conservation law holds for the sum of both: a client's waiters count as waiters of the gate. A client that
-does not report for three of its intervals is gone, and its waiters count as abandoned.
+does not report for three of its intervals counts as gone, and its waiters count as abandoned.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ class ClientReports:
         tree: the gates, which have the counters.
         counters: the counters of the whole process.
         clock: the time source.
-        max_clients: the most clients that may be known at once.
+        max_clients: maximum number of clients that may be known at once.
     """
 
     def __init__(
@@ -222,7 +222,7 @@ class ClientReports:
             return False
         counts = report.acknowledged.without_waiting() if client is None else client.counts
         if client is not None and client.gone:
-            # Its waiters were counted as abandoned. They count as new waiters now.
+            # The client's waiters were counted as abandoned. They count as new waiters now.
             counts = counts.without_waiting()
         if any(getattr(report.counts, name) < getattr(counts, name) for name in _NAMES):
             raise InvalidReport("a count decreased; a restarted client needs a new id")
@@ -263,7 +263,7 @@ class ClientReports:
         for outcome, waits in report.waits.items():
             before = client.waits.get(outcome)
             if before is None and report.acknowledged.requests:
-                # An earlier run of the sidecar counted these.
+                # An earlier run of the sidecar has counted these waits.
                 continue
             histogram = self._counters.waits[outcome]
             for index, count in enumerate(waits.counts):

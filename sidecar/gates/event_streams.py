@@ -60,11 +60,11 @@ class Topic:
             self._chunks.clear()
 
     def fell_behind(self) -> None:
-        """Count one more stream, or publisher, that still needs the changes."""
+        """Count another stream or publisher that still needs the changes."""
         self._behind += 1
 
     def caught_up(self) -> None:
-        """Count one fewer: a stream has sent everything or has ended, or the publisher is done."""
+        """Count one stream or publisher fewer: it has sent all changes, or has ended."""
         self._behind -= 1
         if not self._behind:
             self._latest.clear()
@@ -125,7 +125,7 @@ class EventStream:
         return self.topic.scope
 
     def notify(self) -> None:
-        """The topic has changes: queue this stream for sending."""
+        """Queue this stream for sending, because the topic has changes."""
         if not self._behind:
             self._behind = True
             self.topic.fell_behind()

@@ -34,13 +34,13 @@ class GateState(NamedTuple):
         closed: whether requests have to wait.
         version: grows with each change of the snapshot.
         closed_at: monotonic time when the gate closed.
-        counted_at: the same, but not before this process started to count.
+        counted_at: ``closed_at``, or the later time at which this process started to count.
         paused_secs: seconds that the gate was closed, without the current pause.
         limits: the restrictions and trials of this scope and its ancestors.
-        nearest_advice: the scope's own advised hold, else that of the nearest ancestor that has one.
+        nearest_advice: the scope's own advised hold, else the nearest advised hold of an ancestor.
         advised_by: the scope of ``nearest_advice``.
         advised: whether requests would have to wait if the advised hold were a hold.
-        advised_at: monotonic time when that began.
+        advised_at: monotonic time when ``advised`` became true.
         advised_secs: seconds that requests would have had to wait, without the current advice.
         advised_limits: the restrictions of this scope and its ancestors that are advised only.
     """
@@ -143,7 +143,7 @@ class ScopeGate:
         """Set the state that the gate gets when ``following`` becomes visible."""
         self.following = following
         if not following.keeps_response:
-            # Requests read only `may_block`, and must not pass a gate that the next state closes.
+            # Requests read only `may_block`. They must not pass a gate that the next state closes.
             self.may_block = True
             self.answer = self.answer_rest = None
 
@@ -153,7 +153,7 @@ class ScopeGate:
             self._state = following.state
         if following.policy is not None:
             self._policy = following.policy
-        # Always: an update that was abandoned may have set it.
+        # Set it in any case: an abandoned update may have set it to true.
         self.may_block = following.blocks
         if not following.keeps_response:
             self.answer = self.answer_rest = None
@@ -333,7 +333,7 @@ class Waiter:
         watching: whether it waits for a change of the snapshot, not for the gate to open.
         parked_at: monotonic time when it was parked.
         tick: its bucket among the wait timeouts.
-        priority: 0 to 9; a higher one goes first if the rate is limited.
+        priority: 0 to 9; higher priorities are admitted first if the rate is limited.
         limiter: where it is queued; None: nowhere.
         queue_id: its id there.
     """

@@ -1,4 +1,4 @@
-"""What a gate passes on to the gates inside it: pure functions of records and states."""
+"""The values that gates inherit from the gates above: pure functions of records and states."""
 
 from __future__ import annotations
 

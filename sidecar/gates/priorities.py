@@ -34,7 +34,7 @@ class PriorityTimes:
         self.served_at = [-math.inf] * PRIORITIES
 
     def see(self, priority: int, now: float) -> None:
-        """Requests of ``priority`` wait here."""
+        """Record that requests of ``priority`` wait here."""
         if now - self.seen_at[priority] > _ABSENT_SECS:
             self.served_at[priority] = now
         self.seen_at[priority] = now

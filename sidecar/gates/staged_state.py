@@ -1,7 +1,7 @@
 """States that gates get later.
 
 Ten thousand gates cannot change in one short step. So an update first gives each gate its next state, a few
-gates at a time, without effect. Then `StagedStates.visible` is set, which takes one step however many gates
+gates at a time, without effect. Then `StagedStates.visible` is set in one step for any number of gates.
 there are: from then on, each gate takes its next state when it is read. Unread gates are settled a
 few gates at a time.
 """
@@ -79,7 +79,7 @@ class StagedStates:
     def _apply_limits(self, gate: ScopeGate) -> None:
         limits = gate.state.limits
         for one in limits:
-            # Its own limits must exist first.
+            # The limits of these gates must exist first.
             self.settle(one.gate)
         self._admission.set_limits(gate, limits)
         self._admission.link(gate, gate.limits)

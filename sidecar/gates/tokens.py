@@ -79,7 +79,7 @@ class TokenBucket:
 
 
 class TokenCount:
-    """A fixed number of tokens: those of a trial.
+    """A fixed number of tokens: the requests of a trial.
 
     Args:
         tokens: how many.
@@ -134,7 +134,7 @@ class LeasedBucket(TokenBucket):
 
     @property
     def burst(self) -> float:
-        """The capacity: that of the share."""
+        """The capacity of a bucket with the rate of the share."""
         return burst_of(self.rate)
 
     def set_limit(self, limit: float, now: float) -> None:
@@ -185,7 +185,7 @@ class LeasedCount(TokenCount):
     """A sidecar's part of a number of tokens that a fleet shares. It starts with none.
 
     Attributes:
-        granted: how many tokens it got so far, without those that it gave back.
+        granted: number of tokens received so far, without the tokens that were given back.
     """
 
     def __init__(self) -> None:
@@ -198,6 +198,6 @@ class LeasedCount(TokenCount):
         self.granted += tokens
 
     def give_back(self, tokens: int) -> None:
-        """Remove ``tokens`` of those that are left. They go back to the fleet."""
+        """Remove ``tokens`` of the remaining tokens. They go back to the fleet."""
         self.left -= tokens
         self.granted -= tokens

@@ -62,11 +62,11 @@ class GateTree:
 
     @property
     def version(self) -> int:
-        """The highest version so far."""
+        """The highest snapshot version so far."""
         return self._version
 
     def find(self, scope: str) -> tuple[ScopeGate, str | None]:
-        """The gate of ``scope``, or of its nearest known ancestor; then also ``scope``, else None."""
+        """The gate of ``scope`` and None, or the gate of its nearest known ancestor and ``scope``."""
         gate = self.gates.get(scope)
         if gate is not None:
             return gate, None
@@ -88,7 +88,7 @@ class GateTree:
 
     def children(self, gate: ScopeGate) -> Iterator[ScopeGate]:
         """The known gates inside ``gate`` without another known gate in between."""
-        # Iterators: a caller that needs a few of ten thousand children does not wait for a copy of all.
+        # Use iterators: a caller that needs a few of ten thousand children does not wait for a copy of all.
         todo = [] if gate.node is None else [iter(gate.node.children.values())]
         while todo:
             node = next(todo[-1], None)
@@ -192,7 +192,7 @@ class GateTree:
             yield
 
     def _new_gate(self, update: TreeUpdate, node: TreeNode) -> ScopeGate:
-        """A gate at ``node`` with the policy that counts after ``update``. It has no state yet."""
+        """A gate at ``node`` with the policy that applies after ``update``. The gate has no state yet."""
         policy = (update.policies or self._policies).policy_for(node.path)
         gate = ScopeGate(node.path, node, policy, 0, self._version_step)
         gate.active_at = update.now
@@ -318,7 +318,7 @@ class GateTree:
     def settle(self, update: TreeUpdate) -> Iterator[None]:
         """Give the gates that were not read since `apply` their new states, a few in each step.
 
-        ``update`` still refers to the old states, because to release them takes as long as to replace them.
+        ``update`` still refers to the old states, because releasing them takes as long as replacing them.
         """
         staged = update.staged
         if staged is None:
@@ -369,7 +369,7 @@ class GateTree:
         shown = gate.admit_per_sec
         admission = self.waiting_room.admission
         if gate.following is not None:
-            # The staged state has a version already, and a version must not become smaller.
+            # The staged state already has a version, and versions must not decrease.
             admission.on_change(gate)
             return False
         gate.ramp_per_sec = admission.ramp_rate(gate)

@@ -89,7 +89,7 @@ class TreeUpdate:
     staged: StagedStates | None = None
 
     def release(self) -> Iterator[None]:
-        """Release the objects of this change, a few in each step: all of them at once would take long."""
+        """Release the objects of this change, a few in each step. Releasing all at once would take long."""
         for listed in (self.states, self.forgotten):
             while listed:
                 del listed[-_RELEASED_AT_ONCE:]
@@ -135,10 +135,10 @@ class TreeUpdate:
 
 
 def merge_changes(updates: list[TreeUpdate], now: float) -> TreeUpdate:
-    """Merge ``updates`` into one. It has everything that matters to parked requests and event streams.
+    """Merge ``updates`` into one update for parked requests and event streams.
 
     Args:
-        updates: changes of the tree that have been made, and that forget no scope.
+        updates: completed changes of the tree that forget no scope.
         now: monotonic time.
     """
     if len(updates) == 1:

@@ -96,7 +96,7 @@ class WaitTimeouts:
         time_slice = TimeSlice(_SLICE_SECS, _SLICE_SECS)
         while self._due:
             tick, waiter = self._due.popleft()
-            # Its wait may have ended meanwhile, and its connection may wait for something else.
+            # The wait may have ended meanwhile, and the connection may have begun another wait.
             if waiter.gate is not None and waiter.tick == tick:
                 try:
                     self._expired(waiter)

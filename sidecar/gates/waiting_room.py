@@ -98,7 +98,7 @@ class WaitingRoom:
             None: it is parked, and `Waiter.end` will be called. Otherwise how it ended at once.
         """
         if gate.following is not None and not gate.blocks:
-            # `may_block` was true only because of the update in progress.
+            # The gate does not block: `may_block` was true only because of the update in progress.
             return Ending.OPENED
         if not gate.closed and not self.closing and self.admission.pass_now(gate, priority):
             return Ending.OPENED
@@ -190,7 +190,7 @@ class WaitingRoom:
     def move_in(self, gate: ScopeGate) -> Iterator[None]:
         """The scope of ``gate`` has become known: move the requests for it and below it to ``gate``."""
         for waiter in self._unnamed.at(gate.scope):
-            # Between two steps its connection may have begun to wait for something else.
+            # Between two steps the waiter's connection may have begun another wait.
             if _obeys(waiter, gate):
                 self._move(waiter, gate, None if waiter.path == gate.scope else waiter.path)
             yield
@@ -213,7 +213,7 @@ class WaitingRoom:
         if old is None:
             return
         if self.closing:
-            # The shutdown did not find it: its gate has left the tree already.
+            # The shutdown did not find the waiter, because its gate had already left the tree.
             self.reject(waiter)
             return
         self._unnamed.remove(waiter, old.scope)
@@ -319,7 +319,7 @@ class WaitingRoom:
         """
         left = iter(waiters)
         while batch := list(islice(left, _BATCH_SIZE)):
-            # Between two steps its wait may have ended, and its connection may wait for something else.
+            # Between two steps the wait may have ended, and the connection may have begun another wait.
             batch = [waiter for waiter in batch if waiter in parked]
             self._unpark_woken(gate, parked, batch)
             for waiter in batch:
@@ -367,18 +367,18 @@ class WaitingRoom:
         if gate is None:
             return
         if self.reassigning and _may_move(waiter, gate):
-            # It will move to another gate, which decides how the wait ends.
+            # The waiter will move to another gate, which decides how the wait ends.
             self._timeouts.add(waiter, self._loop.time() + _RECHECK_SECS)
             return
         if account is not None and not gate.blocks:
-            # It waits only for a ramp, or for a wake-up that has begun. An open gate refuses no request.
+            # The request waits for a ramp, or for a wake-up that has begun. An open gate refuses no request.
             self._admit(gate, [waiter])
             return
         if account is not None:
             account.timed_out += 1
             self._observe("timed_out", waiter)
         elif waiter.seen != gate.version:
-            # Its client will get the change at once. A response that calls the old snapshot current would
+            # The client will get the change at once. A response that calls the old snapshot current would
             # hide the change forever.
             self._end(waiter, Ending.CHANGED)
             return

@@ -16,15 +16,15 @@ _LOAD_AGAIN_SECS = (0.5, 1.5)
 
 
 class ArrivedCommits:
-    """Follows the store, and keeps what arrives until the writer takes it.
+    """Follows the store, and keeps the arrived commits until the writer takes them.
 
     Args:
         store: the shared store.
         position: returns the last commit that was applied.
-        on_arrival: called with what arrived.
+        on_arrival: called with each arrived commit.
 
     Attributes:
-        changed: set when something arrived.
+        changed: set when a commit has arrived.
         load_failed: the state could not be loaded. The next attempt comes after a jittered second.
     """
 
@@ -56,7 +56,7 @@ class ArrivedCommits:
                     await asyncio.sleep(random.uniform(*_LOAD_AGAIN_SECS))  # noqa: S311 - no secret
 
     def __bool__(self) -> bool:
-        """Whether something is waiting."""
+        """Whether a commit waits to be applied."""
         return bool(self._waiting)
 
     def take(self, until: int | None) -> list[LoggedCommit | Outdated]:
@@ -70,5 +70,5 @@ class ArrivedCommits:
         return taken
 
     def read_on(self) -> None:
-        """The taken commits are applied, so more may be read from the store."""
+        """Allow reading more from the store, because the taken commits are applied."""
         self._room.set()

@@ -68,10 +68,10 @@ class BatchDecider:
                 return await self._decide_in(batch, transaction), transaction
             except _DecisionFailed as failed:
                 if isinstance(failed.pending.command, ShiftTime):
-                    # Otherwise the other commands would be decided on times that are not shifted.
+                    # The batch fails, because the other commands would be decided on unshifted times.
                     raise
                 self._counters.task_failures.record("writer")
-                # In place. Otherwise the caller would retry this command if a later step fails.
+                # Remove the command in place. Otherwise the caller would retry it if a later step fails.
                 batch.remove(failed.pending)
                 fail(failed.pending, failed.error)
                 self._on_failed(failed.pending.command)
@@ -89,8 +89,8 @@ class BatchDecider:
         decided: list[tuple[PendingCommand, CommandOutcome]] = []
         refused: list[tuple[PendingCommand, CoreError]] = []
         time_slice = self._time_slice()
-        # Only the writer changes the state that decisions read, and it waits here. Meanwhile the loop serves
-        # gates.
+        # Only the writer changes the state that decisions read, and the writer waits here. Meanwhile the
+        # loop serves gates.
         for pending in batch:
             one = partial(_apply_command, pending, transaction, now)
             if work_items(pending.command, known) <= _MAX_INLINE:
@@ -108,13 +108,13 @@ class BatchDecider:
         return decided
 
     def _without_waiters(self, scopes: Iterable[str]) -> tuple[str, ...]:
-        """``scopes`` without scopes at which requests were parked since they were found idle."""
+        """``scopes`` without the scopes at which requests were parked after the scopes were found idle."""
         gates = self._tree.gates
         return tuple(scope for scope in scopes if scope in gates and not gates[scope].waiting)
 
 
 class _DecisionFailed(Exception):
-    """An unexpected exception, the cause of this one, while ``pending`` was decided."""
+    """The decision of ``pending`` raised an unexpected exception, which is the cause of this one."""
 
     def __init__(self, pending: PendingCommand, error: Exception) -> None:
         super().__init__(str(error))

@@ -24,7 +24,7 @@ class ClockSteps:
         self._offset = self._offset_now()
 
     def set_last_seen(self, wall: float) -> None:
-        """Set when the previous run last wrote. If that is in the future, the clock was set back since."""
+        """Set the time of the previous run's last write. If it is in the future, the clock was set back."""
         ahead = wall - self._clock.now()
         if ahead > STEP_SECS:
             self._offset += ahead

@@ -11,7 +11,7 @@ from .pending_commands import PendingCommand
 
 
 class ShuttingDown(Exception):
-    """The command arrived after the shutdown began."""
+    """The command arrived after the shutdown had begun."""
 
 
 class CommandQueue:

@@ -1,4 +1,4 @@
-"""What follows from a durable change: core state, gates, parked requests, counters, log and expiry timer."""
+"""Applies a durable change to the core state, gates, parked requests, counters, log and expiry timer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CommitEffects:
         clock: the time source.
         time_slice: returns a new time slice.
         shown_records: the records that the gates show for the records of the state.
-        schedule_expiry: schedules the next change by time alone of each scope, a few per step.
+        schedule_expiry: schedules the next expiry of each scope, a few scopes per step.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class CommitEffects:
         """Apply ``delta``, in which ``outcomes`` were decided. Raises `GatesBehind`."""
         policies = delta.policies if delta.policies is not self._core_state.policies else None
         time_slice = self._time_slice()
-        # Only the writer decides, and it waits here.
+        # The state cannot change meanwhile: only the writer changes it, and the writer waits here.
         await run_in_slices(self._core_state.apply_in_steps(delta), time_slice)
 
         def new_update() -> TreeUpdate:
@@ -105,7 +105,7 @@ class CommitEffects:
             await self._after_gates_changed(update, concerned, outcomes, time_slice, pause_collection)
 
     async def gates_changed(self, update: TreeUpdate, outcomes: list[CommandOutcome]) -> None:
-        """Do what follows from ``update``, which has changed the gates; ``outcomes``: what was decided."""
+        """Apply the other effects after ``update`` has changed the gates. ``outcomes``: what was decided."""
         await self._after_gates_changed(update, update.records, outcomes, self._time_slice(), lambda: None)
 
     async def _after_gates_changed(
@@ -116,7 +116,7 @@ class CommitEffects:
         time_slice: TimeSlice,
         on_large: Callable[[], None],
     ) -> None:
-        """Do what follows from ``update``, which has changed the gates.
+        """Apply the other effects after ``update`` has changed the gates.
 
         Args:
             update: the update.

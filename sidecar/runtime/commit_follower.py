@@ -76,12 +76,12 @@ class CommitFollower(Controller):
         self._shared = store
         self._fleet = self.counters.fleet = FleetCounters(store.status.sidecar_id)
         self._arrived = ArrivedCommits(store, lambda: self._replica.position, self._has_arrived)
-        # Scopes whose gates have to show a change by time.
+        # Scopes whose gates have to show an expiry.
         self._due: set[str] = set()
         # A commit could not be applied, and then the state could not be loaded.
         self._load_due = False
         self._restore_at: float | None = None
-        # When to read commits before an own one that was applied early.
+        # When to read the commits that precede an own commit that was applied early.
         self._fill_at = 0.0
         # Set while the writer waits for its turn to change a key.
         self._turn: Turn | None = None
@@ -111,7 +111,7 @@ class CommitFollower(Controller):
             before = self._replica.position
             with suppress(StoreUnavailable):
                 await self._read_log(self._replica.early_to)
-                # If the log has none of them, the store may have lost our own commit, too.
+                # If the log does not have the missing commits, the store may have lost our own commit, too.
                 self._load_due |= bool(self._replica.early_to) and self._replica.position == before
 
     def _has_arrived(self, item: LoggedCommit | Outdated) -> None:
@@ -129,7 +129,7 @@ class CommitFollower(Controller):
     # -- commits of others --------------------------------------------------------------------------
 
     async def _apply_arrived(self, until: int | None = None) -> None:
-        """Apply what has arrived, up to the commit ``until``; None: all."""
+        """Apply the arrived commits up to the commit ``until``; None: all."""
         try:
             commits = []
             for item in self._arrived.take(until):
@@ -151,8 +151,8 @@ class CommitFollower(Controller):
             self.counters.task_failures.record("fleet_follower")
             complete = False
         if not complete:
-            # If that fails, no later commit may trigger another attempt. So the controller tries again once a
-            # second.
+            # If the load fails, perhaps no later commit triggers another attempt. So the controller tries
+            # again once a second.
             self._load_due = True
             self._load_due = not await self._load_again(went_back=False)
 
@@ -197,7 +197,7 @@ class CommitFollower(Controller):
         return ended
 
     async def _read(self, commit: LoggedCommit, delta: StateDelta) -> Change | None:
-        """The change of ``commit``, the next one after those in ``delta``; None: it cannot be read."""
+        """The change of ``commit``, which follows the commits in ``delta``; None: it cannot be read."""
 
         def base_of(scope: str) -> tuple[int, ScopeRecord | None]:
             return self._replica.version_of(scope), delta.record(scope)
@@ -235,7 +235,7 @@ class CommitFollower(Controller):
 
         Args:
             changes: the commits.
-            delta: all that they change.
+            delta: all changes of the commits.
             ended: scope, record before and source of each alert signal that ended.
         """
         outcomes = self._count_changes(changes)
@@ -248,7 +248,7 @@ class CommitFollower(Controller):
         return [one for change in changes for one in self._take_unanswered(change.position.token)]
 
     def _tell(self, changes: list[Change], ended: list[tuple[str, ScopeRecord, str]]) -> None:
-        """Call the listeners after ``changes``, by which the alert signals in ``ended`` have ended."""
+        """Call the listeners after ``changes``, which have ended the alert signals in ``ended``."""
         self._call(self.on_history, "on_history")
         if ended:
             self.on_alerts_ended(ended)
@@ -257,7 +257,7 @@ class CommitFollower(Controller):
         self._plan_restoration()
 
     async def _reach(self, seq: int) -> None:
-        """Apply the commits up to ``seq``: as they arrive, or from the log if they do not.
+        """Apply the commits up to ``seq``. Commits that do not arrive are read from the log.
 
         Raises:
             StoreUnavailable: they cannot be read.
@@ -328,7 +328,7 @@ class CommitFollower(Controller):
     # -- own commits whose response was lost --------------------------------------------------------
 
     def _take_unanswered(self, token: str) -> list[CommandOutcome]:
-        """The outcomes of the own commit with ``token``, if its answer was lost: count and log them now."""
+        """The outcomes, not counted yet, of the own commit with ``token``, if its response was lost."""
         self._forget_notes(token)
         return self._unanswered.take(token)
 
@@ -342,7 +342,7 @@ class CommitFollower(Controller):
     # -- records that the store lost ----------------------------------------------------------------
 
     def _plan_restoration(self) -> None:
-        """Write lost records again: the leader at once, other sidecars only if none has done so meanwhile."""
+        """Write lost records again: the leader at once, another sidecar later if they are still lost."""
         self._fleet.owed = len(self._replica.owed) + len(self._replica.owed_tombstones)
         if not self._fleet.owed:
             self._restore_at = None
@@ -358,7 +358,7 @@ class CommitFollower(Controller):
         return {scope: record and self._shown(scope, record, now) for scope, record in records.items()}
 
     def _shown(self, scope: str, record: ScopeRecord, now: float) -> ScopeRecord:
-        """``record`` with its changes by time, committed or not."""
+        """``record`` after its expiries, even if they are not committed."""
         policy = self.core_state.policies.policy_for(scope)
         due = next_deadline(record, policy, self.clock.now())
         if due is None or due > now:

@@ -4,7 +4,7 @@ The writer takes all pending commands, decides them in order in one transaction,
 the store, applies it and wakes waiters. Only then does it complete the commands. Commands that arrive during
 a commit share the next transaction.
 
-A batch may affect ten thousand scopes and as many parked requests. Everything that grows with a batch runs in
+A batch may affect ten thousand scopes and as many parked requests. Work that grows with the batch runs in
 time slices; `gate_updates` says how the gates change.
 
 If the store fails, the commands of the batch fail and change nothing. Changes by time alone (holds that end,
@@ -96,7 +96,7 @@ class Controller:
         clock: the time source.
 
     Attributes:
-        on_structure_change: called in the step in which paths change their gate, or policies change.
+        on_structure_change: called in the step in which paths get another gate, or policies change.
         on_gate_change: called after gates opened or closed, or paths changed their gate.
         on_leadership: called when this sidecar becomes the leader of its fleet, or stops being it.
         on_went_back: called after a shared store lost commits.
@@ -181,7 +181,7 @@ class Controller:
         Raises:
             StoreError: the store cannot be read.
         """
-        # Before the first use of the wall clock, so that every later step back is detected.
+        # This must precede the first use of the wall clock, so that every later step back is detected.
         self._clock_steps = ClockSteps(self.clock)
         stored = await self._store.load(self.clock.now())
         records = valid_records(stored.records)
@@ -222,7 +222,7 @@ class Controller:
         self._ticker = self._every(_TICK_SECS, self._tick, "ticker")
 
     def _make_parts(self, stored: StoredState) -> None:
-        """Make the parts that need the core state, which was made from ``stored``."""
+        """Create the parts that need the core state, which was built from ``stored``."""
         self.tree = GateTree(self._policies, stored.version, self.waiting_room, stored.version_step)
         self._gate_updater = GateUpdater(
             self.tree,
@@ -262,7 +262,7 @@ class Controller:
         )
 
     def _remember_loaded(self, stored: StoredState, records: dict[str, ScopeRecord]) -> None:
-        """Remember which parts of ``stored`` the first commit has to change.
+        """Record which parts of ``stored`` the first commit has to change.
 
         Args:
             stored: the state as it was read.
@@ -322,7 +322,7 @@ class Controller:
             for pending in batch:
                 fail(pending, error)
             if isinstance(error, GatesBehind):
-                # The batch is applied and durable. Only the gates do not show it yet.
+                # The batch is durable and applied to the core state. Only the gates do not show it yet.
                 self.loop.call_later(_AGAIN_SECS, self._expire, ())
                 return
             for pending in batch:
@@ -333,16 +333,16 @@ class Controller:
         return sum(work_items(pending.command, known) for pending in batch) >= _LARGE_BATCH
 
     def _try_again_later(self, command: Command) -> None:
-        """Retry changes by time alone later. A client repeats its own command."""
+        """Retry expiries later. Clients repeat their own commands."""
         if isinstance(command, ShiftTime):
-            # Nothing was shifted, so the step is reported again.
+            # No stored time was shifted, so the clock step is reported again.
             self._clock_steps.put_back(command.secs)
         if isinstance(command, Expire):
             # A hold whose end was missed would never end.
             self.loop.call_later(_AGAIN_SECS, self._expire, command.scopes)
 
     async def _prepare_for_batch(self) -> None:
-        """Apply changes to the gates that are not commands."""
+        """Apply the pending changes of gates that no command causes."""
         if self._changed_ramps:
             gates, self._changed_ramps = self._changed_ramps, {}
             await self._gate_updater.show_ramps(gates, self._time_slice())
@@ -367,7 +367,7 @@ class Controller:
             if not pending.answer.done():
                 pending.answer.set_result(outcome)
         if len(transaction.records) >= _LARGE_BATCH:
-            # Releasing it would block the event loop for milliseconds.
+            # Releasing the batch at once would block the event loop for milliseconds.
             spent: list[object] = [transaction]
             del transaction
             self.loop.run_in_executor(None, release_in_pieces, spent)

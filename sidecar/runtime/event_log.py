@@ -35,7 +35,7 @@ class EventLog:
 
     Args:
         counters: the counters of the process.
-        defer: calls a function later in the thread that logs, so that the responses to the events go first.
+        defer: calls a function later in the thread that logs, so that responses are sent before lines.
     """
 
     def __init__(self, counters: Counters, defer: Callable[[Callable[[], None]], object]) -> None:
@@ -102,7 +102,7 @@ class EventLog:
     def _observe_reaction(self, event: HoldPut, tree: GateTree, now: float) -> None:
         signal = tree.gates[event.scope].record.signals.get(event.hold.by)
         if signal is None or signal.ended_at is not None:
-            # A signal with an end was only restored, because its resolve is not accepted.
+            # A restored signal has an end, because its resolve is not accepted yet. It is not a new signal.
             return
         if signal.kind == "alert" and signal.since <= now:
             self._counters.reaction.observe(now - signal.since)

@@ -51,7 +51,7 @@ class ExpiryTimer:
             self._when[scope] = when
             heapq.heappush(self._heap, (when, scope))
             if len(self._heap) > 2 * len(self._when) + 64:
-                # Each change of a deadline leaves a dead entry.
+                # Each change of a deadline leaves an obsolete entry in the heap.
                 self._heap = [(at, one) for one, at in self._when.items()]
                 heapq.heapify(self._heap)
             if when < self._armed_for:

@@ -73,7 +73,7 @@ class FleetController(InlineFollower):
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(policies, store, **settings)
         self._due_added = asyncio.Event()
-        # Scopes whose change by time is not committed yet.
+        # Scopes with an expiry that is not committed yet.
         self._overdue: set[str] = set()
         self._saved_seq = -1
         store.on_status = self._status_changed
@@ -167,7 +167,7 @@ class FleetController(InlineFollower):
             if isinstance(result, Conflict) and result.key and not turn:
                 turn = result.key
             else:
-                # It was our turn, but another sidecar was faster. Or the state was loaded again.
+                # Another sidecar committed first although it was our turn, or the state was loaded again.
                 turn = result.key if isinstance(result, Conflict) else ""
                 await asyncio.sleep(random.uniform(0, wait))  # noqa: S311 - no secret
                 wait = min(2 * wait, _MAX_WAIT_SECS)
@@ -205,7 +205,7 @@ class FleetController(InlineFollower):
             except TimeoutError:
                 turn.check_silence(self.loop.time())
         await self._prepare_for_batch()
-        # For the commits that have arrived meanwhile.
+        # Apply the commits that have arrived meanwhile.
         self._queue.wake.set()
 
     async def _commit_shared(
@@ -230,7 +230,7 @@ class FleetController(InlineFollower):
         if not isinstance(result, Committed):
             return result
         if delta.seen_watchdog == seen_before:
-            # Another sidecar may have received it meanwhile.
+            # Another sidecar may have received the watchdog alert meanwhile.
             delta.seen_watchdog = self.core_state.seen_watchdog
         self._overdue -= transaction.records.keys()
         await self._effects.apply(delta, outcomes)
@@ -251,7 +251,7 @@ class FleetController(InlineFollower):
         """
         delta: StateDelta = transaction
         if self._replica.may_precede(batch, position):
-            # The commits before it do not affect it. So the client need not wait for them.
+            # The preceding commits do not affect this commit, so the client does not wait for them.
             self._replica.record_early(batch, position)
             self._fill_at = self.loop.time() + _FILL_SECS
             return delta
@@ -398,7 +398,7 @@ class FleetController(InlineFollower):
             else:
                 logger.error("store_down", extra={"fields": {"error": status.error}})
                 if was_leader:
-                    # Only one sidecar reports it: the leader, whose hooks run.
+                    # Only the leader reports it, because only the leader's hooks run.
                     self._note_store_down(status.error)
         if fleet.leader != was_leader:
             name = "leader_since" if fleet.leader else "leader_no_more"
@@ -406,7 +406,7 @@ class FleetController(InlineFollower):
             self.on_leadership()
 
     def _save(self) -> None:
-        """Keep the state in the local file, if it has changed."""
+        """Write the state to the local file, if it has changed."""
         position = self._replica.position
         if position.seq == self._saved_seq or not self._shared.status.up:
             return

@@ -4,7 +4,7 @@ By default Python collects its oldest generation whenever enough new objects hav
 scopes this takes over 100 ms, and finds nothing: the sidecar refers to what it keeps without cycles, and gate
 requests, commands and connections leave none. So objects that have survived two collections are frozen: no
 later collection looks at them, and each collection looks at a bounded number. If they become garbage
-after all, they are collected when the process has grown so much that garbage may be the reason, or when it
+later, they are collected when the process has grown so much that garbage may be the reason, or when it
 comes near the limit of its container.
 """
 
@@ -86,7 +86,7 @@ class _CollectionPauses:
                 return
             if self._was_enabled:
                 if self._keeps_objects:
-                    # This is fast, however many objects there are.
+                    # This takes the same short time for any number of objects.
                     gc.freeze()
                 gc.enable()
             self._keeps_objects = False
@@ -99,7 +99,7 @@ _pauses = _CollectionPauses()
 def collection_paused(*, keeps_objects: bool = True) -> Iterator[None]:
     """A context in which no garbage is collected.
 
-    A collection of young objects looks at everything that they refer to. While a batch works with
+    A collection of young objects examines all objects that they refer to. While a batch works with
     dictionaries of ten thousand scopes, each collection would hold the interpreter for several milliseconds.
 
     Args:
@@ -135,7 +135,7 @@ class GarbageCollection:
         self._before = gc.get_threshold()
         gc.callbacks.append(_freeze_survivors)
         gc.collect()
-        # Again: Python waits until a quarter of what the last one left has been added, which is nothing now.
+        # Collect again: Python waits until the new objects are a quarter of those that were left last time.
         gc.collect()
         gc.set_threshold(_YOUNG, _MIDDLE, _OLD)
         gc.enable()
@@ -170,6 +170,6 @@ class GarbageCollection:
 
 
 def _freeze_survivors(phase: str, info: dict[str, int]) -> None:
-    """Freeze what has survived two collections. Python calls this before and after each collection."""
+    """Freeze the survivors of two collections. Python calls this before and after each collection."""
     if phase == "stop" and info["generation"] > _YOUNGEST:
         gc.freeze()

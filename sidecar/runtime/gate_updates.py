@@ -32,7 +32,7 @@ class GatesBehind(Exception):
 
 
 class GateUpdater:
-    """Changes the gates and notifies what waits at them.
+    """Changes the gates, and notifies the parked requests and the event streams.
 
     Args:
         tree: the gates.
@@ -143,7 +143,7 @@ class GateUpdater:
 
     def _tell_structure(self, update: TreeUpdate) -> None:
         if update.structure_changed or update.policies is not None:
-            # In the same step, because the same request leads to another gate from now on.
+            # Call it in the same step, because from now on the same path leads to another gate.
             self._on_structure_change()
 
     async def notify(
@@ -193,7 +193,7 @@ class GateUpdater:
 
 
 def _call_at(number: int, call: Callable[[], object], steps: Iterable[None]) -> Iterator[None]:
-    """``steps``; before step ``number``, call ``call``."""
+    """Yield ``steps``, and call ``call`` before step ``number``."""
     for index, _ in enumerate(steps):
         if index == number:
             call()

@@ -2,9 +2,9 @@
 
 So a pause closes the gates without a task switch, and before any other work. If a thousand sidecars share a
 few cores, the last gate closes as soon as the last sidecar has read the message. Soon after, the writer
-applies the commit to the core state, and does what follows from it (parked requests, event streams, timers,
-listeners); at once if a request waits for it. `commit_follower` handles all other commits: large ones,
-commits that affect many gates, and commits that arrive while the writer works.
+applies the commit to the core state, and applies its other effects (parked requests, event streams, timers,
+listeners). If a request waits for the commit, the writer does this at once. `commit_follower` handles all
+other commits: large ones, commits that affect many gates, and commits that arrive while the writer works.
 
 Rules of this file: only the writer changes the state. So the fast path is used only while the writer is idle
 and has no work waiting. The writer applies the commits of the fast path before any other work.
@@ -66,7 +66,7 @@ class InlineFollower(CommitFollower):
     def __init__(self, policies: PolicyTable, store: SharedStore, **settings: Any) -> None:  # noqa: ANN401 - passed on
         super().__init__(policies, store, **settings)
         self._taken: list[_Taken] = []
-        # The versions and the records that those have changed whose text is converted.
+        # The versions and the records that the converted commits among them have changed.
         self._ahead: dict[str, tuple[int, ScopeRecord | None]] = {}
         self._follow_up_timer: asyncio.TimerHandle | None = None
         self._followed_up_at = 0.0
@@ -104,10 +104,10 @@ class InlineFollower(CommitFollower):
         try:
             change = complete(commit.read(), self._base_of, self._replica.owed)
         except StoreError:
-            # The writer reads it again, and reports the error.
+            # The writer reads the commit again, and reports the error.
             return False
         if change is None:
-            # The writer reads it from the log.
+            # The writer reads the commit from the log.
             return False
         update = self._change_gates_at_once(change)
         for scope, record in change.records.items():
@@ -116,7 +116,7 @@ class InlineFollower(CommitFollower):
         return True
 
     def _take(self, taken: _Taken, *, is_awaited: bool) -> None:
-        """Keep ``taken`` until the core state follows: at once if that is awaited."""
+        """Keep ``taken`` until the writer applies it. If a request waits for it, wake the writer at once."""
         self._taken.append(taken)
         if is_awaited or len(self._taken) > _MOST_TAKEN:
             self._queue.wake.set()
@@ -132,9 +132,9 @@ class InlineFollower(CommitFollower):
         return max(_QUIET_SECS, self._followed_up_at + _BETWEEN_SECS - self.loop.time())
 
     def _base_of(self, scope: str) -> tuple[int, ScopeRecord | None]:
-        """The version and the record of ``scope`` after the commits that were taken and converted.
+        """The version and the record of ``scope`` after the taken and converted commits.
 
-        A commit that is not converted makes that version older than the base of a later patch.
+        If a taken commit is not converted, the version is older than the base of a later patch.
         """
         ahead = self._ahead.get(scope)
         return ahead or (self._replica.version_of(scope), self.core_state.records.get(scope))
@@ -142,7 +142,7 @@ class InlineFollower(CommitFollower):
     def _change_gates_at_once(self, change: Change) -> TreeUpdate | None:
         """Show ``change`` at the gates. Returns how they have changed; None: they have not changed yet."""
         if self._replica.owed or None in change.records.values():
-            # Then the new states of the gates depend on the core state, which only the writer reads.
+            # In this case the new states of the gates depend on the core state, which only the writer reads.
             return None
         try:
             update = TreeUpdate(self._shown_records(change.records), self.clock.monotonic())
@@ -161,7 +161,7 @@ class InlineFollower(CommitFollower):
         )
 
     async def _follow_up(self) -> None:
-        """Apply the commits that were taken, and do what follows from them."""
+        """Apply the taken commits and their other effects."""
         if not self._taken:
             return
         if self._follow_up_timer is not None:
@@ -186,7 +186,7 @@ class InlineFollower(CommitFollower):
             outcomes = self._count_changes(changes)
         except Exception:  # noqa: BLE001 - recorded; the parked requests must be woken all the same
             self.counters.task_failures.record("fleet_follower")
-            # The loaded state has what is missing.
+            # The loaded state contains the missing commits.
             self._load_due = self._load_due or len(changes) < len(taken)
         hidden = [change for change, one in zip(changes, taken, strict=False) if one.update is None]
         if hidden:

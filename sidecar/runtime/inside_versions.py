@@ -1,9 +1,9 @@
 """Versions of the number of known and paused scopes inside a path, for policies with `max_paused_share`.
 
-Such a pause depends on the sibling scopes, also on those that this sidecar does not know yet. Reading the
-version of each sibling would make commits as large as the number of siblings. So the path has its own
-version, stored among the versions of the sources. Each commit that changes which scopes are known or paused
-inside the path changes this version.
+Under such a policy, a pause depends on the sibling scopes, even on those that this sidecar does not know yet.
+Reading the version of each sibling would make commits as large as the number of siblings. So the path has its
+own version, stored among the versions of the sources. Each commit that changes which scopes are known or
+paused inside the path changes this version.
 
 Without `max_paused_share` there are no such versions, and scopes never conflict.
 """
@@ -37,7 +37,7 @@ def changed_inside(
         state: the state that ``delta`` was made from.
         delta: what was decided.
         records: the records that are committed.
-        restored: those of them that the store lost.
+        restored: the records among them that the store has lost.
     """
     parents = {
         parent_of(scope)

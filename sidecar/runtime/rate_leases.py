@@ -1,6 +1,6 @@
 """Leases the tokens of restrictions, resume ramps and trials from the store that a fleet shares.
 
-A sidecar asks for a lease as soon as requests wait, and renews it while requests wait or pass. Afterwards it
+A sidecar requests a lease as soon as requests wait, and renews it while requests wait or pass. Afterwards it
 gives its share back. While the store is down, each sidecar keeps the share that it had, plus an equal part of
 the reserve: the tenth of the rate that is never leased.
 """
@@ -79,7 +79,7 @@ class RateLeases:
         self._task = loop.create_task(run_supervised("rate_leases", self._run, failures))
 
     def stop(self) -> None:
-        """Stop asking. The leases expire."""
+        """Stop requesting leases. The leases expire."""
         self._task.cancel()
 
     async def _run(self) -> None:
@@ -129,7 +129,7 @@ class RateLeases:
             and (one not in self._leased or self._leased[one].reported < one.succeeded)
         ]
 
-    # -- asking ------------------------------------------------------------------------------------
+    # -- requests ----------------------------------------------------------------------------------
 
     def _need(self, active: ActiveLimit, waiting: Mapping[Limiter, list[int]], now: float) -> Need:
         numbers = tuple(waiting.get(active.limiter, _NONE_WAITING))
@@ -184,7 +184,7 @@ class RateLeases:
                 leased.due = now + _take(tokens, need, lease, now)
                 keep = bool(tokens.share or need.used or any(need.waiting))
             if keep and active.limiter in self._admission.limits:
-                # At the end, so that the other limits are next.
+                # Move it to the end, so that the other limits are next.
                 self._leased[active] = leased
         self._admission.use_tokens()
 

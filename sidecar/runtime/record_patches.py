@@ -1,8 +1,8 @@
-"""Patches: of a record with many signals, a commit announces only what has changed.
+"""Patches: a commit announces only the changes of a record with many signals.
 
-If a hundred sidecars command one scope, each commit changes one of a hundred signals, and every sidecar reads
+If a hundred sidecars change one scope, each commit changes one of a hundred signals, and every sidecar reads
 every commit. A patch says on which version of the record it is based. A sidecar that has another version, or
-that has combined the record with one that the store lost, reads the whole record from the log.
+that has merged the record with a record that the store lost, reads the whole record from the log.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def patches_of(
     owed: Container[str],
     restored: Mapping[str, LostCommit],
 ) -> dict[str, RecordPatch]:
-    """The patches for those of ``records`` that have many signals, most of them unchanged.
+    """The patches for the ``records`` that have many signals, most of them unchanged.
 
     Args:
         before: the records before the commit.
         records: the records that it changes.
-        versions: the versions of the records before.
+        versions: the versions of the records before the commit.
         owed: scopes whose record the store does not have.
         restored: scopes whose record is written again.
     """
@@ -57,7 +57,7 @@ def complete(
     Args:
         change: what was announced.
         base_of: the version and the record of a scope before the change.
-        owed: scopes whose record here is not the one of the store.
+        owed: scopes whose local record differs from the record in the store.
     """
     if not change.patches:
         return change

@@ -109,7 +109,7 @@ class Replica:
         inside = changed_inside(state, delta, records, self.owed)
         read_scopes, read_sources = delta.read_scopes | records.keys(), delta.read_sources | sources
         read_sources |= {inside_key(parent) for parent in delta.read_inside}
-        # Otherwise this would remove the version of a path in which other sidecars add a scope meanwhile.
+        # Check these versions: this commit removes them, and another sidecar may add a scope meanwhile.
         read_sources |= {key for key, present in inside.items() if not present}
         if not (events or read_scopes or read_sources or received_watchdog):
             return None
@@ -205,10 +205,10 @@ class Replica:
         return position.seq in self._early
 
     def pass_early(self, position: Position) -> bool:
-        """Skip the next commit, at ``position``, if it is our own commit that was applied early.
+        """Skip the next commit, at ``position``, if it is an own commit that was applied early.
 
         Returns:
-            Whether it is. If not, the store lost the own one, and the number was used again.
+            Whether it is. If not, the store lost the own commit, and another commit uses its number.
         """
         if self._early[position.seq] != position.token:
             return False
@@ -245,7 +245,7 @@ class Replica:
         for scope, record in change.records.items():
             merged = self._with_owed(state, delta, change, scope, record) if self.owed else record
             if merged is not record and merged != record:
-                # What is owed contains this commit as well now.
+                # The owed record contains this commit now.
                 still_owed[scope] = replace(self.owed[scope], is_original=False)
             _put(delta, scope, merged)
         if change.seen_watchdog is not None:
@@ -261,7 +261,7 @@ class Replica:
         scope: str,
         record: ScopeRecord | None,
     ) -> ScopeRecord | None:
-        """``record``, combined with the lost record of the same scope, if the store does not have it yet."""
+        """``record``, merged with the lost record of its scope if the store does not have that record yet."""
         owed = self.owed.get(scope)
         if owed is None:
             return record
@@ -275,7 +275,7 @@ class Replica:
     # -- a state that was loaded again ---------------------------------------------------------------
 
     def rebase(self, state: CoreState, stored: StoredState, *, went_back: bool) -> StateDelta:
-        """The changes that lead from ``state`` to ``stored``.
+        """The changes that turn ``state`` into ``stored``.
 
         If the store went back in time, records that it has lost are kept here, and have to be written again.
 
@@ -286,15 +286,15 @@ class Replica:
         """
         delta = StateDelta(state)
         common = self._common_seq(stored) if went_back else self.position.seq
-        # These were written by commits that are in both sequences.
+        # These records were written by commits that are in both sequences.
         newest = common if went_back else max((common, *self._early))
         lost_scopes = {scope for scope, seq in self._scopes.items() if seq > newest}
         lost_scopes |= self._scopes.keys() & stored.unreadable
         lost_at = {scope: self._origin(scope) for scope in lost_scopes}
         lost_again = went_back and not self._is_in(stored)
         for scope, one in self.owed.items():
-            # If the data set is still the one that lost it, its later commits have higher numbers, but do not
-            # contain it.
+            # If the data set is the one that lost the record, its later commits have higher numbers but do
+            # not contain the record.
             is_outside = lost_again and one.epoch == self.position.epoch
             lost_at[scope] = replace(one, is_original=one.is_original and not is_outside)
         lost_tombstones = self.owed_tombstones | {
@@ -302,7 +302,7 @@ class Replica:
             for source in state.tombstones
             if went_back and self._sources.get(source, 0) > common and source not in stored.tombstones
         }
-        # Up to this commit, the record of a scope that is still owed is the one that was combined before.
+        # Up to this commit, the record of a scope that is still owed is the record that was merged before.
         combined_to = common if went_back or self._is_in(stored) else -1
         owed: dict[str, LostCommit] = {}
         for source in (state.tombstones.keys() | stored.tombstones.keys()) - lost_tombstones:
@@ -331,7 +331,7 @@ class Replica:
     def _origin(self, scope: str) -> LostCommit:
         """The commit that the record of ``scope`` comes from.
 
-        After a record was restored and lost again, other sidecars may still owe another version of it. The
+        If a record was restored and lost again, other sidecars may still owe another version of it. The
         number of the original commit shows which one is newer.
         """
         restored = self._restored.get(scope)
@@ -353,7 +353,7 @@ class Replica:
         common = [seq for seq, token in stored.tokens.items() if self._tokens.get(seq) == token]
         if common:
             return max(common)
-        # None of the remembered commits is in the store's sequence, so the two part before the first of them.
+        # No remembered commit is in the store's sequence: the sequences part before the first of them.
         return max(0, min(stored.position.seq, next(iter(self._tokens), 0) - 1))
 
     # -- bookkeeping ---------------------------------------------------------------------------------
@@ -391,7 +391,7 @@ def _put(delta: StateDelta, scope: str, record: ScopeRecord | None) -> None:
     """Put ``record``, which another sidecar committed, into ``delta``, with the scopes of its alerts."""
     before = delta.record(scope)
     old, new = _sources_of(before), _sources_of(record)
-    # Those that stay are at the scope already, or were put at another one by an earlier commit of the delta.
+    # Other signals are already at this scope, or an earlier commit of the delta moved them to another scope.
     for source in old ^ new:
         if not source.startswith(ALERT_PREFIX):
             continue
@@ -421,10 +421,10 @@ def _kept(
     scope: str,
     common: int,
 ) -> ScopeRecord | None:
-    """The record of a scope for which the store went back: the local one, the store's, or both combined."""
+    """The record of a scope after the store lost commits: the local one, the store's, or both merged."""
     if stored.versions.scopes.get(scope, 0) <= common:
-        # The record has not changed since. If it was restored, that was after an earlier loss: the numbers of
-        # that sequence may be used again.
+        # The record has not changed since. If it was restored, that followed an earlier loss, and the numbers
+        # of that sequence may be used again.
         return here
     other = stored.restored.get(scope)
     if _contains(other, lost):

@@ -1,8 +1,8 @@
 """Asks the kernel to run the thread of the event loop as soon as a client has sent something.
 
-The sidecar's threads may share a core. When the event loop wakes, Linux lets a thread that is running finish
-its slice, and looks again at the next tick of its clock: up to 4 ms later, whatever `sys.setswitchinterval`
-says. A thread that asked for a shorter slice goes first. It gets no larger share of the processor.
+The sidecar's threads may share a core. When the event loop wakes, Linux lets the running thread finish
+its slice, and checks again at the next tick of its clock: up to 4 ms later, whatever `sys.setswitchinterval`
+says. A thread with a shorter slice runs first. It gets no larger share of the processor.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def request_short_slice() -> bool:
     if number is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
         return False
     nice = os.getpriority(os.PRIO_PROCESS, 0)
-    # With the flag, the threads of a process with more than the usual priority would lose that.
+    # With the flag, new threads of a process with a raised priority would lose that priority.
     flags = _RESET_ON_FORK if nice >= 0 else 0
     # Size, policy, flags, nice value, priority; for this policy, the runtime is the length of the slice.
     attributes = _ATTR.pack(_ATTR.size, os.SCHED_OTHER, flags, nice, 0, _SLICE_NS, 0, 0)

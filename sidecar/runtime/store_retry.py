@@ -1,4 +1,4 @@
-"""Repeats work that an event asks for until the store accepts it."""
+"""Runs work when an event is set, and repeats the work until the store accepts it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ async def run_on_event(event: asyncio.Event, work: Callable[[], Awaitable[None]]
     The controller logs and counts that the store is down.
 
     Args:
-        event: asks for the work.
+        event: set when there is work to do.
         work: may raise `StoreUnavailable`.
         retry_secs: how long to wait after a failure.
     """

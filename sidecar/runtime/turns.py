@@ -1,7 +1,7 @@
-"""Turns: sidecars that command the same scope at the same time commit one after the other.
+"""Turns: sidecars that change the same scope at the same time commit one after the other.
 
 Without turns, each of n sidecars decides again after every commit of the others: n * n / 2 decisions, of
-which n succeed. So the answer to a conflict says how many sidecars already wait for the same key. The sidecar
+which n succeed. So a conflict response says how many sidecars already wait for the same key. The sidecar
 waits for that many commits of the key, and then decides once.
 
 Rules of this file: a turn is a hint about when to try. What may be committed depends on the versions only.
@@ -23,10 +23,10 @@ _LATE_SECS = 0.02
 
 
 class Turn:
-    """The place of this sidecar among those that wait to change a key.
+    """The place of this sidecar among the sidecars that wait to change a key.
 
     Args:
-        conflict: the conflict by which it got the place.
+        conflict: the conflict that assigned the place.
         now: time of the event loop.
 
     Attributes:
@@ -38,7 +38,7 @@ class Turn:
         self.ahead = conflict.ahead
         self.silent_at = now + _MAX_SILENCE_SECS
         self._seq = conflict.seq
-        # As the key appears in the text of a commit. If it appears there for another reason, the cost is a
+        # The key as it appears in the text of a commit. If it appears there for another reason, the cost is a
         # conflict.
         self._name = json.dumps(conflict.key.partition(":")[2]).encode()
 
@@ -55,10 +55,10 @@ class Turn:
                 self.advance(now)
 
     def check_silence(self, now: float) -> None:
-        """Pass over the next of those that are ahead if it has been silent for too long ``now``."""
+        """Skip the next sidecar ahead if it has been silent for too long at the time ``now``."""
         late = now - self.silent_at
         if late > _LATE_SECS:
-            # What has arrived while the event loop was busy is read first.
+            # First read the commits that have arrived while the event loop was busy.
             self.silent_at = now + _LATE_SECS
         elif late >= 0:
             self.advance(now)

@@ -10,17 +10,17 @@ _MAX_REMEMBERED = 1_000
 
 
 class UnansweredCommits:
-    """Remembers the outcomes of such commits, to count and log them if the commit appears in the log."""
+    """Keeps the outcomes of commits without a response, to count and log them if the store has the commit."""
 
     def __init__(self) -> None:
         self._by_token: OrderedDict[str, list[CommandOutcome]] = OrderedDict()
 
     def add(self, token: str, outcomes: list[CommandOutcome]) -> None:
-        """The commit with ``token`` got no answer; ``outcomes`` were decided in it."""
+        """Add the commit with ``token``, whose response was lost. ``outcomes``: what was decided in it."""
         self._by_token[token] = outcomes
         if len(self._by_token) > _MAX_REMEMBERED:
             self._by_token.popitem(last=False)
 
     def take(self, token: str) -> list[CommandOutcome]:
-        """The outcomes of the commit with ``token``, which the store has, if its answer was lost."""
+        """Remove and return the outcomes of the stored commit with ``token``, if its response was lost."""
         return self._by_token.pop(token, [])

@@ -46,7 +46,7 @@ class LostCommit:
     Attributes:
         epoch: the epoch of the lost commit.
         seq: its number.
-        is_original: whether the record is still the one of the lost commit.
+        is_original: whether the record is still unchanged since the lost commit.
     """
 
     epoch: str
@@ -109,7 +109,7 @@ class RecordPatch:
 
     Attributes:
         base: the version of the record that the patch changes.
-        record: the new record, with those signals only that are new or have changed.
+        record: the new record with only its new and changed signals.
         ended: the sources of the signals that have ended.
     """
 
@@ -135,8 +135,8 @@ class Batch:
         restored: scopes whose record the store lost and that are written again, with the lost commit.
         token: random text that identifies the batch.
         term: store the batch only if the leader's term is this; None: any sidecar may store it.
-        turn: the key of the last conflict. Storing this batch ends the sidecar's wait to change the key.
-        patches: what is announced of some ``records``, in place of the whole records.
+        turn: the key of the last conflict. Storing this batch ends the sidecar's wait for its turn.
+        patches: the announcements of some ``records``, instead of the whole records.
     """
 
     records: Mapping[str, ScopeRecord | None]
@@ -194,7 +194,7 @@ class Change:
         at: wall time of the commit.
         seen_watchdog: as in `Batch`.
         restored: as in `Batch`.
-        patches: how those ``records`` have changed that were announced in part.
+        patches: the changes of the ``records`` that were announced as patches.
     """
 
     position: Position
@@ -210,7 +210,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class LoggedCommit:
-    """A commit in the log of the store, or its announcement. Its text is converted only if it is needed.
+    """A commit in the log of the store, or its announcement. Its text is converted only if necessary.
 
     Attributes:
         position: the commit.
@@ -234,7 +234,7 @@ class LoggedCommit:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The batch is stored. Commits of others since its decision changed other keys.
+    """The batch is stored. Other sidecars' commits since its decision changed other keys.
 
     Attributes:
         position: the commit; the position of the batch's decision if nothing had to be written.
@@ -295,7 +295,7 @@ class WatchdogReceipt:
     Attributes:
         alertname: its name.
         firing_secs: how long before ``known_at`` it was last received firing; None: never.
-        resolved_secs: the same, resolved.
+        resolved_secs: how long before ``known_at`` it was last received resolved; None: never.
         known_at: monotonic time.
     """
 
@@ -395,7 +395,7 @@ class SharedStore(Store, Protocol):
     Attributes:
         status: what the store knows about the fleet.
         on_status: called when ``up``, ``leader`` or ``term`` of the status changed.
-        on_commit: called with a commit that has arrived, if `follow` has yielded all before it. Returns
+        on_commit: called with an arrived commit if `follow` has yielded all earlier commits. Returns
             whether it took the commit; then `follow` does not yield it.
         beat_secs: how often `beat` has to be called.
     """
@@ -412,7 +412,7 @@ class SharedStore(Store, Protocol):
         """Record that the watchdog alert was received now.
 
         Returns:
-            False: it is the late resolve of an alert that has fired again; nothing was recorded.
+            False: the notice is the late resolve of an alert that has fired again. Nothing was recorded.
 
         Raises:
             StoreUnavailable: it could not be recorded.

@@ -20,7 +20,7 @@ _KEY = itemgetter(0, 1)
 def insert_rows(db: sqlite3.Connection, statement: str, rows: Sequence[Row]) -> None:
     """Run ``statement``, an INSERT without its values, for all ``rows``, many at a time.
 
-    For each row that runs by itself, this thread gives up the interpreter and waits for it again.
+    A statement with one row would release the interpreter lock and wait for it again for each row.
     """
     start = 0
     while len(rows) - start >= _ROWS_AT_ONCE:

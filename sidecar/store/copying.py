@@ -14,7 +14,7 @@ _PAGE = 1_000
 
 
 class CopyTarget(Store, Protocol):
-    """A store that takes history entries of another one."""
+    """A store that accepts the history entries of another store."""
 
     async def append_history(self, entries: list[HistoryEntry]) -> None:
         """Append ``entries``, oldest first."""

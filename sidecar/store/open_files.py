@@ -30,7 +30,7 @@ class OpenFiles:
         self._wal_size = 0
 
     def database_was_written(self) -> None:
-        """A checkpoint, which may have failed, has written to the database file."""
+        """Record that a checkpoint, which may have failed, has written to the database file."""
         with suppress(OSError):
             found = self._path.stat()
             if _identity(found) == _identity(self._database):
@@ -50,7 +50,7 @@ class OpenFiles:
             return _missing(self._wal_path, error)
         if _identity(found) != self._wal:
             return _replaced(self._wal_path)
-        # SQLite writes to the file from its beginning again, and does not shorten it.
+        # SQLite overwrites the file from its beginning, and does not shorten it.
         if found.st_size < self._wal_size:
             return _changed(self._wal_path)
         self._wal_size = found.st_size

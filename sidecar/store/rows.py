@@ -84,7 +84,7 @@ def signal_of(row: Row) -> Signal:
     )
 
 
-# The texts below are put together here: `json.dumps` takes three times as long for a dictionary, and four
+# The functions below build the JSON texts: `json.dumps` takes three times as long for a dictionary, and four
 # times as long for a text. Thousands of scopes may be written at once.
 
 

@@ -229,7 +229,7 @@ class SqliteStore:
             raise StoreUnavailable(message) from error
 
     def _after_work(self) -> None:
-        """Maintain the WAL file. Runs after a function whose result is already on its way to the caller."""
+        """Maintain the WAL file. Runs after each function, when its result is on the way to the loop."""
         db, files = self._db, self._files
         if db is None or files is None:
             return
@@ -238,7 +238,7 @@ class SqliteStore:
             extend_wal(self.path, _WAL_BYTES)
         if db.total_changes - self._checkpointed_changes < _CHECKPOINT_EVERY:
             return
-        # If it fails, the WAL file still has everything. The next commit is followed by another attempt.
+        # If the checkpoint fails, the WAL file still has all commits. The next commit triggers a retry.
         if not files.problem() and self._checkpoint(db, files):
             self._checkpointed_changes = db.total_changes
 

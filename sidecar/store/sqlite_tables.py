@@ -89,14 +89,14 @@ def write_batch(db: sqlite3.Connection, batch: Batch) -> int:
 
 
 def insert_history(db: sqlite3.Connection, entries: Iterable[HistoryEntry]) -> int:
-    """Append ``entries`` to the history, oldest first; return how many they are."""
+    """Append ``entries`` to the history, oldest first; return their number."""
     rows = [entry_row(entry) for entry in entries]
     insert_rows(db, _HISTORY, rows)
     return len(rows)
 
 
 def prune_history(db: sqlite3.Connection, max_entries: int, oldest: float) -> None:
-    """Delete the entries before the newest ``max_entries``, and those before ``oldest``, a time."""
+    """Delete the entries beyond the newest ``max_entries``, and the entries before the time ``oldest``."""
     db.execute("DELETE FROM history WHERE at < ?", (oldest,))
     db.execute("DELETE FROM history WHERE id <= (SELECT max(id) FROM history) - ?", (max_entries,))
 

@@ -23,7 +23,7 @@ class StoreThread:
 
     Args:
         name: of the thread.
-        after: is called after each function, when its result is on the way to the loop.
+        after: called after each function, when its result has been handed to the event loop.
     """
 
     def __init__(self, name: str, after: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ class StoreThread:
         self._thread: threading.Thread | None = None
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Run ``function`` in the thread. Returns or raises what it returns or raises."""
+        """Run ``function`` in the thread. Returns its result, or raises its exception."""
         if self._thread is None:
             # A daemon thread: if the process ends without `stop`, it does not wait for a disk.
             self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
@@ -68,7 +68,7 @@ class StoreThread:
     def _work_until_stopped(self) -> None:
         while (work := self._work.get()) is not None:
             work()
-            # Otherwise the next wait would keep the objects of this one alive.
+            # Otherwise the objects of this call would stay alive during the next wait.
             del work
             self._after()
 

@@ -1,9 +1,9 @@
 """Extends SQLite's WAL file with zeros. SQLite overwrites them, and stops reading at them.
 
-To sync a file that grows, the file system also writes its own journal: that takes a fifth longer, and
+When a growing file is synced, the file system also writes its own journal. That takes a fifth longer, and
 sometimes several times as long.
 
-SQLite locks the database file only. So the WAL file may be opened and closed by others.
+SQLite locks only the database file, so this file may open and close the WAL file.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class RedisConnection:
         return (RedisError, OSError, asyncio.TimeoutError, ValueError)
 
     async def run(self, script: str, keys: Sequence[str], args: Sequence[str | int]) -> Any:  # noqa: ANN401 - as Redis answers
-        """Run ``script`` by its digest; Redis gets its text if it does not know it.
+        """Run ``script`` by its digest. If Redis does not know the script, send its text.
 
         Raises:
             StoreUnavailable: the call failed. The script may have run.
@@ -239,7 +239,7 @@ class RedisConnection:
             "password": settings.read_password() or address.password or None,
             "socket_timeout": settings.timeout_secs,
             "socket_connect_timeout": settings.timeout_secs,
-            # A commit that was sent twice would conflict with itself.
+            # Do not retry: a commit that was sent twice would conflict with itself.
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
             "client_name": "wellbeing-sidecar",

@@ -63,7 +63,7 @@ class RedisLog:
         self._arrived_bytes = 0
         # The log has to be read, because a message may be missing.
         self._behind = False
-        # Whether everything before the next message has been passed on.
+        # Whether all commits before the next message have been passed on.
         self._is_current = False
         self._changed = asyncio.Event()
 
@@ -135,7 +135,7 @@ class RedisLog:
             self._is_current = False
 
     def _receive(self, message: bytes) -> None:
-        """Pass on the commit in ``message``, or keep it until its predecessors arrive, if need be from the
+        """Pass on the commit in ``message``, or keep it until its predecessors arrive, if necessary from the
         log.
         """
         position = self._position
@@ -143,7 +143,7 @@ class RedisLog:
             number, token, epoch, *body = message.split(b" ", 3)
             seq = int(number)
         except ValueError:
-            # Another program published it. The log is authoritative.
+            # Another program published the message. The log is authoritative.
             self._fall_behind()
             return
         has_patches = epoch.startswith(b"~")
@@ -178,7 +178,7 @@ class RedisLog:
         self._changed.set()
 
     def _take_arrived(self) -> LoggedCommit | None:
-        """The next commit that has arrived; None: it is known, or one before it is missing."""
+        """The next arrived commit; None: it is already known, or an earlier commit is missing."""
         commit = self._arrived.popleft()
         self._arrived_bytes -= commit.size
         if commit.position.seq == self._position.seq + 1:

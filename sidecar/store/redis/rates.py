@@ -4,13 +4,12 @@ Each limit is a hash with a field for each sidecar that uses it. A field expires
 so a sidecar that ended blocks nothing for long. The shares never add up to more than the limit:
 
 - A share grows only up to what the others leave. The share that a sidecar still uses counts as taken until
-its
-  next request says that it uses the smaller one.
-- Nine tenths of the limit are shared by what waits: first the highest priority, then the others, within a
+  its next request says that it uses the smaller one.
+- Nine tenths of the limit are shared among waiting requests: the highest priority first, and within a
   priority in proportion. The rest fills a bucket in Redis, whose tokens are given at once to any sidecar that
   asks. Without Redis that tenth is divided equally among all sidecars, so that no sidecar is stuck.
 - After Redis was down or lost data, its shares may be older than the shares in use. Then, for the duration of
-a lease, no share grows and the bucket gives no tokens.
+  a lease, no share grows and the bucket gives no tokens.
 """
 
 from __future__ import annotations

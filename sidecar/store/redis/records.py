@@ -49,7 +49,7 @@ class RecordTexts:
     """Converts records to text and back, and remembers the members that this version does not know.
 
     Attributes:
-        invalid: hash, field and error of what could not be read at the last load.
+        invalid: hash, field and error of each value that could not be read at the last load.
     """
 
     def __init__(self) -> None:
@@ -85,8 +85,8 @@ class RecordTexts:
     def _known_record(self, scope: str, members: dict[str, Any]) -> ScopeRecord:
         """The record in ``members``. Raises `KeyError` if there is an unknown member.
 
-        If many sources command one scope, each commit repeats their signals. Those that are the same as in
-        the last commit of the scope are not converted again.
+        If many sources report on one scope, each commit repeats their signals. Signals that have not changed
+        since the last commit of the scope are not converted again.
         """
         texts = members.get("signals", {})
         if len(texts) < _MANY_SIGNALS:
@@ -135,7 +135,7 @@ class RecordTexts:
 
     def change_of(self, position: Position, body: str | bytes) -> Change:
         """The commit whose text in the log is ``body``."""
-        # Of bytes, `json.loads` would first have to find the encoding.
+        # Decode first: with bytes, `json.loads` would have to detect the encoding.
         members = json.loads(body.decode() if isinstance(body, bytes) else body)
         records: dict[str, ScopeRecord | None] = {}
         restored, patches = {}, {}

@@ -4,8 +4,8 @@ A record is stored as ``VERSION JSON``, a source's version as a number. Lua does
 numbers would lose digits.
 
 Redis may evict a key, and other programs may delete or change one. So the hash of the records has the epoch
-in a field of its own. If it is missing, or a number is not valid, the data set gets a new epoch, and the
-sidecars write again what it lost.
+in a field of its own. If the epoch is missing, or a number is not valid, the data set gets a new epoch, and
+the sidecars write the lost records again.
 """
 
 from __future__ import annotations

@@ -309,7 +309,7 @@ class RedisStore:
         if unconfirmed:
             status.up, status.error = False, unconfirmed
         elif status.up or must_write:
-            # Otherwise a command failed meanwhile, and this answer does not prove that Redis accepts writes.
+            # If a command failed meanwhile, this answer does not prove that Redis accepts writes.
             status.up, status.error = True, ""
         status.leader_id, status.term = holder.decode(), int(term)
         status.sidecars = max(1, int(sidecars))

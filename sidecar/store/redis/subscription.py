@@ -1,8 +1,8 @@
 """A subscription to a channel of Redis. It passes each message to a function as soon as the message is read.
 
-redis-py makes the connection: it knows addresses, Sentinel, TLS and passwords. Then this protocol takes over
-the transport. With redis-py, reading a message takes a timeout and several task switches, which cost more
-than applying the commit in the message.
+redis-py opens the connection, because it handles addresses, Sentinel, TLS and passwords. Then this protocol
+takes over the transport. With redis-py, reading a message takes a timeout and several task switches, which
+cost more than applying the commit in the message.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Subscription(asyncio.Protocol):
     async def begin(
         cls, client: Redis, channel: str, on_message: Callable[[bytes], None], on_lost: Callable[[], None]
     ) -> Subscription:
-        """Subscribe to ``channel``. Raises what redis-py raises, or `ConnectionError`."""
+        """Subscribe to ``channel``. Raises the exceptions of redis-py, or `ConnectionError`."""
         connection: Any = client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
         try:
             await connection.connect()
@@ -112,7 +112,7 @@ class Subscription(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """The connection is closed."""
         self._note_end(error or ConnectionError("the server closed the connection"))
-        # redis-py may be waiting for this.
+        # redis-py may wait for this event.
         self._streams.connection_lost(error)
 
     def _note_end(self, error: Exception) -> None:
