@@ -64,7 +64,7 @@ def test_every_runbook_gives_the_duration_and_the_behaviour_while_paused(alert: 
         r"last_over_time\(wellbeing:(?:engine_held|litellm_(?:group_)?paused)\[(\w+)\]", rule["expr"]
     )
     assert span is None or f"for {span[1]} after" in told
-    assert ("while its queue falls" in told) == (alert in SETTLING)
+    assert ("while the queue falls" in told) == (alert in SETTLING)
 
 
 def known_metrics(subject: str) -> set[str]:
