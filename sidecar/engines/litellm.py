@@ -1,7 +1,7 @@
 """LiteLLM's block of a model: ``/model/block``, ``/model/unblock``, ``/model/info``.
 
 Needs an administrator's key, and models that LiteLLM keeps in its database (``store_model_in_db``). LiteLLM
-refuses requests for a blocked model; they do not wait. Source: LiteLLM 1.109.
+refuses requests for a blocked model; they do not wait. Source: LiteLLM 1.110.
 """
 
 from __future__ import annotations

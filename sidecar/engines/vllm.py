@@ -2,7 +2,7 @@
 
 Needs ``VLLM_SERVER_DEV_MODE=1``, and for sleep ``--enable-sleep-mode``. In every mode, new requests wait.
 ``keep`` freezes running requests, ``wait`` lets them finish first, ``abort`` ends them at once. Source: vLLM
-0.32.
+0.33.
 """
 
 from __future__ import annotations
