@@ -37,7 +37,7 @@ class AccessSettings(Protocol):
 
 
 class Access(NamedTuple):
-    """`AccessSettings` alone, for programs that send single requests. Check them with `check_access`."""
+    """The settings of a connection, for programs that send single requests. `check_access` checks them."""
 
     url: str
     scope: str = ""
@@ -66,7 +66,7 @@ def check_token(token: str, name: str) -> None:
     """Check that a token is valid in a header. The message does not contain it.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it is not valid.
     """
     if not isinstance(token, str) or not all("!" <= character <= "~" for character in token):
         raise ValueError(f"{name}: must be text without blanks, line breaks or characters outside of ASCII")

@@ -46,7 +46,7 @@ class Allowance(NamedTuple):
 
 
 class AdmissionThread:
-    """Asks for as long as requests wait at a gate that limits the rate or runs a trial.
+    """Requests tokens while requests wait at a gate that limits the rate or runs a trial.
 
     Args:
         settings: the settings of the gate.
@@ -84,7 +84,7 @@ class AdmissionThread:
         self._failed_at = 0.0
 
     def wake(self) -> None:
-        """Begin to ask, because requests wait or an outcome has to be reported."""
+        """Start to request tokens, because requests wait or an outcome has to be reported."""
         if self._stop.is_set():
             return
         self._wake.set()
@@ -172,7 +172,7 @@ class AdmissionThread:
         return self._random.uniform(*_PAUSE_SECS) if allowance.admitted < sum(waiting) else 0.0
 
     def _admit_by_last_share(self) -> float:
-        """The sidecar does not answer: release at the last share."""
+        """Release requests at the last share, because the sidecar does not answer."""
         now = time.monotonic()
         if self._failed_at:
             self._lacking -= (now - self._failed_at) * self._share

@@ -16,7 +16,7 @@ from .settings import Settings
 class Agent:
     """Claims a state for a scope and repeats it, so that the claim of an agent that dies expires.
 
-    A forked child reports nothing until it calls `report`; then it repeats its own claim under the same name.
+    A forked child reports nothing until it calls `report`. Then it repeats its own claim under the same name.
     Keyword arguments are those of `Settings`. The environment provides the missing ones.
 
     Args:

@@ -15,7 +15,7 @@ def require_agent_name(name: object) -> str:
     """Check that the sidecar accepts ``name``, and return it.
 
     Raises:
-        ValueError: it does not.
+        ValueError: the sidecar does not accept it.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(f"name: must be 1 to {MAX_LENGTH} of A-Z a-z 0-9 . _ : ~ / @ + -, got {name!a:.100}")

@@ -65,7 +65,7 @@ class GateMiddleware:
         Raises:
             RuntimeError: at the application's start (lifespan), if the server does not run on asyncio.
         """
-        # Every request pays for this method: it calls, creates and awaits as little as possible.
+        # Every request runs this method, so it calls, creates and awaits as little as possible.
         held = None
         if not scope.get("root_path"):
             held = self._known.get((scope.get("method", ""), scope.get("path")))
@@ -172,7 +172,7 @@ class _RequestReader:
     """Reads ahead while a request waits, and passes the messages to the application afterwards.
 
     Args:
-        receive: the server's.
+        receive: the ``receive`` of the server.
         first: a message that was read already.
     """
 

@@ -1,9 +1,9 @@
 """Whether background threads run in this process.
 
 Programs that embed Python may run it only while they serve a request, or fork after the application was
-imported without Python's knowledge. A thread makes no progress in the former; in the latter, a thread that
-waits for the interpreter at the moment of the fork makes the child wait forever, before any code of this
-module can run. So such hosts are asked before a thread is started.
+imported without telling Python. In the first case a thread makes no progress. In the second case, a thread
+that waits for the interpreter at the moment of the fork makes the child wait forever, before any code of this
+module can run. So this module checks for such hosts before a thread is started.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NO_PROGRESS = Obstacle(
 
 
 def find_obstacle() -> Obstacle | None:
-    """What is known to prevent background threads in this process now; None: nothing is."""
+    """A known reason against background threads in this process now; None: there is none."""
     uwsgi = sys.modules.get("uwsgi")
     try:
         return None if uwsgi is None else _obstacle_in_uwsgi(uwsgi)
@@ -79,7 +79,7 @@ def _is_on(value: object) -> bool:
 
 
 def is_embedded() -> bool:
-    """Whether another program than Python's own runs this process."""
+    """Whether a program other than Python's own interpreter runs this process."""
     try:
         program = str(Path("/proc/self/exe").readlink())
     except OSError:

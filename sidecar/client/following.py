@@ -40,14 +40,14 @@ class Following:
         reporter: reports the counts.
         admission: asks how many waiting requests may pass.
         notifier: calls the callbacks.
-        decided: cleared when what is known may be too old; ``on_state`` sets it.
+        decided: cleared when the known state may be too old; ``on_state`` sets it.
         on_state: as for `GatePoller`.
         failures: counts and logs unexpected exceptions.
 
     Attributes:
         poller: follows the gate at the sidecar.
-        polling: how requests ask; None: threads do.
-        is_checked: whether each request must check that the threads run, so that none may pass by the flag.
+        polling: polls in the threads of requests; None: background threads follow the gate.
+        is_checked: whether each request must check that the threads run, and may not pass by the flag.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Following:
             self._poll_by_requests(obstacle)
 
     def check(self) -> RequestPolling | None:
-        """How a request must ask for the state of the gate; None: threads follow it."""
+        """The polling that a request must use to get the state of the gate; None: threads follow it."""
         if self.polling is not None:
             if time.monotonic() >= self._try_at:
                 self._try_threads()
@@ -112,7 +112,7 @@ class Following:
                 log_once(obstacle, _CONSEQUENCE)
                 return
             self._try_at = time.monotonic() + _TRY_AGAIN_SECS
-            # What is known may be old: requests wait for the first answer in the thread.
+            # The known state may be old: requests wait for the first answer in the thread.
             was_decided = self._decided.is_set()
             self._decided.clear()
             before, self.polling = (self.poller, self.polling), None
@@ -134,7 +134,7 @@ class Following:
         now = time.monotonic()
         beat_at = monitor.beat_at
         if now - beat_at > STALL_SECS:
-            # A wait lets them run, if anything does.
+            # Sleeping gives the threads a chance to run.
             while monitor.beat_at == beat_at and time.monotonic() - now < _FIRST_BEAT_SECS:
                 time.sleep(0.01)
             if monitor.beat_at == beat_at:

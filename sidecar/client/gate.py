@@ -157,14 +157,14 @@ class Gate:
     def record_outcome(self, *, succeeded: bool, trial: str = "") -> None:
         """Count whether an admitted request succeeded.
 
-        `admitted` and the middlewares do it themselves. The outcomes of a trial decide what follows it.
+        `admitted` and the middlewares call it. The outcomes of a trial decide whether the gate opens.
 
         Args:
             succeeded: whether it succeeded.
             trial: what `enter` or `enter_async` returned.
         """
         if succeeded and not trial and self._flag[0]:
-            # If the flag is set, this is the follower's process. Asking for the process id takes a system
+            # If the flag is set, this is the follower's process. Reading the process id would take a system
             # call.
             self._succeed()
             return
@@ -240,7 +240,7 @@ class Gate:
         close_all([self])
 
     def begin_close(self) -> GateFollower | None:
-        """Close without waiting for the last report; return the follower of this process, if there is one."""
+        """Close without waiting for the last report. Returns the follower of this process, if any."""
         self._closed = True
         _GATES.pop(id(self), None)
         follower = self._followers.peek()
@@ -309,7 +309,7 @@ class Admission:
 
     def _end(self, kind: type[BaseException] | None) -> None:
         if kind is not None and not issubclass(kind, Exception):
-            # Cancelled or interrupted, which says nothing about the engine.
+            # The block was cancelled or interrupted, which says nothing about the engine.
             return
         self._gate.record_outcome(succeeded=kind is None and not self._failed, trial=self._trial)
 
@@ -318,7 +318,7 @@ def check_priority(priority: int) -> int:
     """Check a priority.
 
     Raises:
-        ValueError: it is not a whole number from 0 to 9.
+        ValueError: ``priority`` is not a whole number from 0 to 9.
     """
     if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority < PRIORITIES:
         raise ValueError(f"priority: must be a whole number from 0 to 9, got {priority!r}")
@@ -329,7 +329,7 @@ def require_asyncio() -> None:
     """Check that the caller runs in an asyncio event loop.
 
     Raises:
-        RuntimeError: it does not. The message says what to do instead.
+        RuntimeError: no asyncio event loop runs. The message names the remedy.
     """
     try:
         asyncio.get_running_loop()

@@ -91,7 +91,7 @@ class GateFollower:
         self._following.start()
 
     def refresh(self) -> None:
-        """Ask for the state, if no thread does and the last answer is not new."""
+        """Poll for the state if no thread polls and the last answer is old."""
         if not self._closed and (polling := self._following.check()) is not None:
             polling.refresh_if_old()
 
@@ -173,11 +173,11 @@ class GateFollower:
 
     @property
     def _may_poll(self) -> bool:
-        """Whether a waiting request asks the sidecar, or may have to, because the host stops the threads."""
+        """Whether a waiting request polls the sidecar, or may have to, because the host stops the threads."""
         return self._following.polling is not None or self._following.is_checked
 
     def _poll_while_parked(self, secs: float) -> float:
-        """For a waiting request: ask the sidecar if no thread does; return how long to wait then."""
+        """For a waiting request: poll if no thread does; return the seconds until the next poll."""
         polling = self._following.polling
         if polling is None:
             return _PARKED_POLL_SECS if self._may_poll else math.inf
@@ -208,7 +208,7 @@ class GateFollower:
             if self.is_open:
                 self.counts.passed()
                 return False
-            # From now on it is woken when the gate opens.
+            # From now on the waiter is woken when the gate opens.
             room = self.counts.block(self._settings.max_waiting)
             if room:
                 self._queue.add(waiter)
@@ -284,7 +284,7 @@ class GateFollower:
             self._release(None, "")
 
     def _waiting_at_a_rate(self) -> list[int] | None:
-        """How many requests wait, by priority; None: they do not pass at a rate."""
+        """How many requests wait, by priority; None: no rate limits them."""
         with self.lock:
             return self._queue.parked if self._at_a_rate else None
 
@@ -292,7 +292,7 @@ class GateFollower:
         """Let waiting requests pass; None: all."""
         with self.lock:
             if most is not None and not self._at_a_rate:
-                # The gate has closed since they were admitted.
+                # The gate has closed since these requests were admitted.
                 return
             for waiter in self._queue.release(most, trial):
                 self._unpark(waiter, "abandoned")

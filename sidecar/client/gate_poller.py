@@ -34,7 +34,7 @@ StateCallback = Callable[[bool, GateSnapshot | None, bool], None]
 
 
 class GatePoller:
-    """Follows one gate for one process, in a thread (`start`) or by questions of a caller (`ask`).
+    """Follows one gate for one process, in a thread (`start`) or in calls of `ask`.
 
     A forked child creates its own.
 
@@ -134,15 +134,15 @@ class GatePoller:
     # -- in the thread of a request ---------------------------------------------------------------
 
     def ask(self, connection: Connection, secs: float, slack_secs: float) -> float:
-        """Ask once, without the thread of the poller, and process the answer.
+        """Poll once in the calling thread, and process the answer.
 
         Args:
             connection: the connection to the sidecar.
             secs: how long to wait for a change; 0: ask for the current state.
-            slack_secs: how long the answer itself may take.
+            slack_secs: additional seconds for the answer itself.
 
         Returns:
-            Seconds to wait before the next question.
+            Seconds to wait before the next poll.
         """
         known = self._known() if secs else {}
         pause = self._poll(connection, known, secs, slack_secs + (secs if known else 0.0))
@@ -181,7 +181,7 @@ class GatePoller:
             connection.close()
 
     def _poll(self, connection: Connection, known: dict[str, str], secs: float, timeout: float) -> float:
-        """Poll once for a change of what is ``known``; return the seconds to wait before the next poll."""
+        """Poll once for a change of the ``known`` state; return the seconds to wait before the next poll."""
         began = time.monotonic()
         try:
             response = connection.request(
@@ -295,7 +295,7 @@ class GatePoller:
     def _report_last(self, timeout: float) -> None:
         if not self._settings.report_secs:
             return
-        # The stop has interrupted the other connection.
+        # `stop` has interrupted the other connection.
         connection = Connection(self._settings)
         try:
             self._report(connection, timeout)

@@ -1,4 +1,4 @@
-"""Paths that generate nothing, by inference server. A closed gate holds all others.
+"""Paths that generate no tokens, by inference server. A closed gate holds all other paths.
 
 The paths are whole, without patterns: a route that an inference server adds is held until it is listed here.
 A test compares them with the routes of current versions (``tests/fixtures/routes``).

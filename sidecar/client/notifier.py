@@ -53,7 +53,7 @@ class ChangeNotifier:
             self._thread = thread
 
     def deliver(self) -> None:
-        """Call the callbacks in the calling thread, if there is no other thread for them."""
+        """Call the callbacks in the calling thread, if the notifier has no thread."""
         while not self.has_thread:
             try:
                 change = self._changes.get_nowait()

@@ -51,7 +51,7 @@ class PathRules:
 
 
 def split_paths(given: Iterable[str] | None, name: str, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The paths of an argument, a list or text with commas; None: those of the variable ``name``."""
+    """The paths of an argument: a list or text with commas; None: the paths of the variable ``name``."""
     if given is None:
         given = environ.get(name, "")
     listed = given.split(",") if isinstance(given, str) else given

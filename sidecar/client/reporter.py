@@ -1,4 +1,4 @@
-"""Reports the counts of one gate in one process. Two threads may report; their reports stay in order."""
+"""Reports the counts of one gate in one process. Two threads may send reports. The reports stay in order."""
 
 from __future__ import annotations
 

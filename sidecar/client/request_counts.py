@@ -58,7 +58,7 @@ class RequestCounts:
         """Count a request that met a closed gate.
 
         Returns:
-            Whether it may wait. False: ``most`` requests already wait, and this one counts as timed out.
+            Whether it may wait. False: ``most`` requests already wait, and this request counts as timed out.
         """
         with self._lock:
             room = self.waiting < most
@@ -104,7 +104,7 @@ class RequestCounts:
         return trial._asdict() if trial.id else None
 
     def waits(self) -> dict[str, dict[str, object]]:
-        """How long ended waits took, by outcome: how many in each bucket, and seconds in all."""
+        """The durations of ended waits, by outcome: the count of each bucket, and the sum in seconds."""
         with self._lock:
             return {
                 outcome: {"counts": list(self._waits[outcome]), "secs": self._waited_secs[outcome]}
@@ -114,7 +114,7 @@ class RequestCounts:
     def read(self) -> dict[str, int]:
         """``requests``, ``blocked``, how waits ended, and the outcomes of admitted requests."""
         with self._lock:
-            # Reading the tally also increases it.
+            # Reading the tally also increases the tally.
             passed = next(self._tally) - self._reads
             untried = next(self._succeeded_tally) - self._reads
             self._reads += 1

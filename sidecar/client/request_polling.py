@@ -18,7 +18,7 @@ _KNOWN_SECS = 1.0
 
 
 class RequestPolling:
-    """Asks the sidecar in the calling thread. One thread asks at a time.
+    """Polls the sidecar in the calling thread. One thread polls at a time.
 
     Args:
         settings: the settings of the gate.
@@ -42,7 +42,7 @@ class RequestPolling:
     def refresh(self) -> None:
         """Ask for the state of the gate, for at most 2 seconds.
 
-        After a failure the sidecar is not asked again before a pause, so that it delays few requests.
+        After a failure, no request polls the sidecar for a short time, so that few requests are delayed.
         """
         if self._lock.acquire(timeout=_REFRESH_SECS):
             try:
@@ -60,7 +60,7 @@ class RequestPolling:
         """Wait for a change for at most ``secs`` seconds and a short slack; 0: ask once.
 
         Args:
-            secs: how long.
+            secs: seconds to wait at most.
             at_a_rate: whether requests pass at a rate, so that the sidecar says how many may pass.
 
         Returns:
@@ -94,7 +94,7 @@ class RequestPolling:
                 self._lock.release()
 
     def _ask_for(self, secs: float) -> float:
-        """Ask; return the seconds before the next question. The caller holds the lock."""
+        """Poll; return the seconds before the next poll. The caller holds the lock."""
         left = self._retry_at - time.monotonic()
         if left > 0:
             self._poller.check_staleness(time.monotonic())

@@ -110,7 +110,7 @@ class GateSelector:
         self.from_model = _flag("SCOPE_FROM_MODEL", scope_from_model, environ, default=False)
         self._show_reason = _flag("SHOW_REASON", show_reason, environ, default=True)
         self._max_scopes = _count(max_scopes, environ)
-        # Last: it starts a thread.
+        # The last step, because it starts a thread.
         self.gate = gate or Gate(**settings)
         self._gates: dict[str, Gate] = {}
         self._gate_by_inner_scope: dict[str, Gate] = {}
@@ -125,7 +125,7 @@ class GateSelector:
         if held is None:
             held = self._rules.holds(method, path)
             if len(self.known) >= _MAX_KNOWN_PATHS:
-                # A client may ask for any path.
+                # Clients may request any number of paths, so the cache is limited.
                 self.known.clear()
             self.known[method, path] = held
         return held
@@ -168,7 +168,7 @@ class GateSelector:
             gate = self.gate_for(to_segment(model)) if model else self.gate
             if len(part) <= _MAX_KNOWN_PART_BYTES and gate is not self.gate:
                 if len(self._gate_by_part) >= _MAX_KNOWN_PARTS:
-                    # A client may send any part.
+                    # Clients may send any number of parts, so the cache is limited.
                     self._gate_by_part.clear()
                 self._gate_by_part[part] = gate
         return gate
@@ -217,7 +217,7 @@ def _model_of(body: bytes) -> str:
 
     A body with more than `_MAX_PARSED_BYTES` is not parsed as a whole, if the shorter of two parts is
     enough: the one before the member or the one after it. So the member may be found in a body that is not
-    valid JSON, which the application refuses.
+    valid JSON. The application refuses such a body.
     """
     return _model_in(body if len(body) <= _MAX_PARSED_BYTES else _part_with_model(body))
 

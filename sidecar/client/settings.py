@@ -67,7 +67,7 @@ class Settings:
         cert_file: client certificate and key (PEM).
         unreachable: ``open`` or ``closed``: the state of the gate when the last known state is too old.
         stale_after_secs: the maximum age of the last known state.
-        wait_secs: how long a request waits at most, unless it says otherwise.
+        wait_secs: how long a request waits at most, unless the call gives a timeout.
         max_waiting: how many requests wait in this process at most.
         report_secs: how often counts are reported; 0: never.
 
@@ -177,14 +177,14 @@ def _near_variable(name: str, known: list[str]) -> str | None:
         if name.removeprefix(PREFIX).startswith(_SERVICE_LINKS):
             return None
         return _nearest(name, known)
-    # The sidecar uses this prefix too, so only names close to a client variable count.
+    # The sidecar uses this prefix too, so only names that resemble a client variable count.
     shared = [one.removeprefix(_SHARED_PREFIX) for one in _OWN_NAMES.values()]
     near = _nearest(name.removeprefix(_SHARED_PREFIX), shared, _NEAR)
     return _SHARED_PREFIX + near if near else None
 
 
 def _nearest(name: str, known: Iterable[str], least: float = 0.6) -> str:
-    """The one of ``known`` that is most similar to ``name``; empty: none is."""
+    """The most similar of the ``known`` names to ``name``; empty: none is similar."""
     return next(iter(get_close_matches(name, list(known), 1, least)), "")
 
 

@@ -65,10 +65,10 @@ class GateSnapshot:
         reason: why the gate is not open; None: it is open.
         since: RFC 3339; None: the gate is open.
         until: RFC 3339; None: the gate is open, or there is no time limit.
-        held_by: the scope whose hold, restriction or trial it is.
-        admit_per_sec: how many requests per second a restriction or ramp admits, in all; None: neither does.
+        held_by: the scope whose hold, restriction or trial applies.
+        admit_per_sec: requests per second that a restriction or ramp admits in all; None: no rate applies.
         version: grows with each change.
-        advice: the pause, else the restriction, that the policy advises only; None: it advises neither.
+        advice: the pause, or else the restriction, that the policy only advises; None: it advises neither.
     """
 
     scope: str

@@ -1,7 +1,7 @@
 """Detects that the known state of a gate is too old.
 
-It runs in a separate thread, one per process, because the thread that polls the sidecar may be stuck, for
-example in a DNS lookup.
+The check runs in a separate thread, one per process, because the thread that polls the sidecar may be stuck,
+for example in a DNS lookup.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class StalenessMonitor:
         self._thread = threading.Thread(target=self._main, name="wellbeing-staleness", daemon=True)
 
     def start(self) -> None:
-        """Start the thread; it lives as long as the process."""
+        """Start the thread, which runs until the process ends."""
         self._thread.start()
 
     def add(self, poller: StalenessCheck) -> None:

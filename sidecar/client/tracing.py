@@ -42,7 +42,7 @@ class WaitSpan:
         self._span: Any = None
 
     def begin(self, scope: str, reason: str) -> None:
-        """The wait has begun, at the gate of ``scope``, which is closed for ``reason``."""
+        """Begin the span of a wait at the gate of ``scope``, which is closed for ``reason``."""
         if (trace := _opentelemetry()) is None:
             return
         try:
@@ -53,7 +53,7 @@ class WaitSpan:
             self._failures.record(_TASK)
 
     def end(self, outcome: str) -> None:
-        """The wait has ended: ``waited``, ``timed_out`` (an error) or ``abandoned``."""
+        """End the span with the outcome ``waited``, ``timed_out`` (an error) or ``abandoned``."""
         span, self._span = self._span, None
         if span is None:
             return

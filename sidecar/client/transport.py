@@ -54,7 +54,7 @@ class HttpTransport(http.client.HTTPConnection):
         self._connect_by = 0.0
         self._received = 0
         self._interrupted = False
-        self.default_port = 443 if endpoint.is_tls else 80  # left out of the Host header
+        self.default_port = 443 if endpoint.is_tls else 80  # The Host header leaves out this port.
         self.response_class: Any = self._response
         if proxy and endpoint.is_tls:
             headers = {"Proxy-Authorization": proxy.basic_auth} if proxy.basic_auth else {}
@@ -77,7 +77,7 @@ class HttpTransport(http.client.HTTPConnection):
         self._deadline = deadline
         self._received = 0
         if self.sock is not None and not _is_idle(self.sock):
-            # The server has closed it, or sent unexpected bytes.
+            # The server has closed the connection, or sent unexpected bytes.
             self.close()
         self._raise_if_interrupted()
         if self.sock is not None:
@@ -225,7 +225,7 @@ def _is_idle(sock: socket.socket) -> bool:
 
 
 def _tls_context(ca_file: str | None, cert_file: str | None) -> ssl.SSLContext:
-    # Created for each connection, because mounted files may change.
+    # The context is created for each connection, because mounted files may change.
     try:
         context = ssl.create_default_context(cafile=ca_file)
         if cert_file:

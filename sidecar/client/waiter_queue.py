@@ -21,7 +21,7 @@ class LocalWaiter:
     Attributes:
         priority: 0 to 9.
         began: monotonic time when the wait began.
-        released: it may pass.
+        released: the request may pass.
         trial: the id of the trial in which it passes; empty: none.
         ended: whether its wait is over and counted.
         changed: notified when it is released; None: it is a task.
@@ -117,7 +117,7 @@ class WaiterQueue:
 
 
 def finish(future: asyncio.Future[None]) -> None:
-    """Give ``future`` its result, unless it has one or was cancelled."""
+    """Set the result of ``future``, unless the future has a result or was cancelled."""
     if not future.done():
         future.set_result(None)
 
@@ -132,7 +132,7 @@ def _call(loop: asyncio.AbstractEventLoop, function: Callable[[_A], None], argum
 
 
 def _finish_all(waiters: list[LocalWaiter]) -> None:
-    """Runs in the waiters' loop."""
+    """Set the results of ``futures``. Runs in the waiters' event loop."""
     for waiter in waiters:
         if waiter.future is not None:
             finish(waiter.future)

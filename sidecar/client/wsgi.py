@@ -86,7 +86,7 @@ class GateMiddleware:
 class _ObservedResponse:
     """The response of the application; records whether the request succeeded, when it is sent.
 
-    A status of 500 or above, or an exception, failed.
+    A status of 500 or above, or an exception, counts as a failure.
     """
 
     def __init__(
@@ -136,5 +136,5 @@ def _variable(header: str) -> str:
 
 
 def _traceparent(environ: dict[str, Any]) -> str | None:
-    # If a header came twice, servers join the values, so that the result is not valid.
+    # Servers join the values of a repeated header, so the result is not valid.
     return parse_traceparent([environ.get("HTTP_TRACEPARENT", "")])

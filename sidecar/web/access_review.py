@@ -1,4 +1,4 @@
-"""Checks all open connections, a batch per pass of the event loop."""
+"""Checks all open connections, one batch in each pass of the event loop."""
 
 from __future__ import annotations
 

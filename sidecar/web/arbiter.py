@@ -149,7 +149,7 @@ class SidecarArbiter(Arbiter):  # type: ignore[misc]
             logger.error("worker_not_started", extra={"fields": {"error": str(error)}})
             return None
         finally:
-            # Only the master gets here. In the worker, the call above returns only when the worker ends.
+            # Only the master runs this line. In the worker, the call above returns only when the worker ends.
             signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)
             gc.enable()
 

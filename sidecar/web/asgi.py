@@ -1,4 +1,4 @@
-"""The ASGI application: admits each request, and calls what serves its route."""
+"""The ASGI application: admits each request, and calls the handler of its route."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Application:
             await send({"type": "lifespan.startup.failed", "message": ""})
             return
         await send({"type": "lifespan.startup.complete"})
-        # The gates are served first. The metrics are loaded soon after, so that the first scrape does not
+        # Gates are served first. The metrics modules are loaded soon after, so that the first scrape does not
         # wait for them.
         loading = asyncio.get_running_loop().call_later(_LOAD_AFTER_SECS, self._exposition.load)
         await receive()
@@ -150,7 +150,7 @@ class Application:
                 self._check_access_again(scope, route)
         except Problem as problem:
             self._count(problem, route, scope)
-            # The rest of the body is not read.
+            # The handler has not read the rest of the body.
             await send_response(send, self._refusal(problem, route, scope), connection="close")
             return
         if body is None:

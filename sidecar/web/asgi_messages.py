@@ -49,7 +49,7 @@ async def read_body(receive: Receive, limit: int, record_size: Callable[[int], N
 
 
 def replay_body(body: bytes, receive: Receive) -> Receive:
-    """A ``receive`` that returns ``body``, which was read already, and then goes on with ``receive``."""
+    """A ``receive`` that first returns the ``body`` that was read already, and then calls ``receive``."""
     parts: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> MutableMapping[str, Any]:

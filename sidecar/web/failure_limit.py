@@ -32,7 +32,7 @@ class FailureLimit:
     def turn(self, peer: str) -> asyncio.Lock:
         """The lock for checks of passwords from ``peer``, one at a time.
 
-        Checks that ran together would pass the limit together. And one client with many requests would delay
+        Simultaneous checks could exceed the limit together. And one client with many requests would delay
         the others, because all passwords are checked by one thread.
         """
         return self._turns.setdefault(_site_of(peer), asyncio.Lock())

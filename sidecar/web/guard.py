@@ -111,7 +111,7 @@ class Guard:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def clear_plans(self) -> list[RequestPlan]:
-        """Drop all plans: the same request heads may mean something else now. Returns them."""
+        """Drop all plans, because the same request heads may mean something else now. Returns the plans."""
         plans = self.untrusted.clear_plans()
         for access in (*self._accesses.values(), *list(self._certified.values())):
             plans += access.clear_plans()
@@ -199,7 +199,7 @@ class Guard:
         Args:
             access: the access of the connection.
             authorization: the value of the Authorization header.
-            route: the requested route; None: there is no such route, and only known clients learn that.
+            route: the requested route; None: there is no such route. Only known clients are told so.
             scope: the requested scope; None: the body names it.
             peer: the client's address.
 
@@ -236,7 +236,7 @@ class Guard:
             Problem: ``peer`` has sent too many wrong credentials.
         """
         async with self.failure_limit.turn(peer):
-            # Another request may have brought the same password meanwhile.
+            # Another request with the same password may have been checked meanwhile.
             found = self.keyring.identify_fast(authorization)
             if found is not None:
                 return found
@@ -250,7 +250,7 @@ class Guard:
             return found
 
     def _unauthorized(self, detail: str, authorization: bytes | None = None) -> Problem:
-        # A browser asks for a password whenever it gets this challenge, even if a script has sent a token.
+        # With this challenge, a browser asks for a password even if a script has sent a token.
         by_token = authorization is not None and authorization[:7].lower() == b"bearer "
         asks_password = self.keyring.has_passwords and not by_token
         return Problem("unauthorized", detail, challenges=(BEARER, BASIC) if asks_password else (BEARER,))

@@ -28,5 +28,5 @@ class LazyLoad(Generic[T]):
         return made
 
     async def get(self) -> T:
-        """Return the component once it is loaded. Raises what ``make`` raises; the next call tries again."""
+        """Return the component once it is loaded. Raises the exception of ``make``; the next call retries."""
         return await asyncio.shield(self.load())

@@ -29,7 +29,7 @@ class LineLimit:
     """A token bucket for log lines. It counts the lines that were suppressed.
 
     Args:
-        per_minute: the most lines in a minute; they may come all at once.
+        per_minute: maximum number of lines in a minute. All of them may come at once.
     """
 
     def __init__(self, per_minute: int) -> None:

@@ -73,7 +73,7 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
         """Set gunicorn's settings."""
         settings = {
             "bind": [one.address for one in self._config.listen],
-            # Until its mode is set, only this user may use a Unix socket.
+            # Before the mode of a Unix socket is set, only this user may use the socket.
             "umask": 0o177,
             "worker_tmp_dir": _writable_folder(self._config.store.url),
             "workers": 1,
@@ -94,7 +94,7 @@ class SidecarServer(BaseApplication):  # type: ignore[misc]
         try:
             return Application(Service(self._config, self._load))
         except (CredentialsError, TlsError) as error:
-            # A file that existed when the master started is gone.
+            # A file that existed when the master started cannot be used any more.
             logger.critical("start_failed", extra={"fields": {"error": str(error)}})
             sys.exit(SidecarArbiter.WORKER_BOOT_ERROR)
 

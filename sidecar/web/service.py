@@ -86,7 +86,7 @@ class Service:
         )
         self.tls = Tls(config.tls) if config.tls else None
         self._load = load
-        # A reload does not change these.
+        # A reload does not change these parts.
         self._listen = config.listen
         self._addresses: tuple[str, ...] = ()
 
@@ -152,7 +152,7 @@ class Service:
         try:
             await remembered.load()
         except StoreUnavailable as error:
-            # Only a shared store can be unavailable here. It is read again later.
+            # Only a shared store can be unavailable here. The store is read again later.
             logger.warning("engine_records_not_read", extra={"fields": {"error": str(error)}})
         return remembered
 
@@ -179,7 +179,7 @@ class Service:
         self._leadership_changed.set()
 
     async def _follow_leadership(self) -> None:
-        """Deliver to hooks while this sidecar is the leader, from where the previous leader stopped."""
+        """Deliver to hooks while this sidecar is the leader. Continue where the previous leader stopped."""
         while True:
             await run_on_event(self._leadership_changed, self._switch_hooks, _SWITCH_AGAIN_SECS)
 
@@ -373,7 +373,7 @@ class Service:
 
     async def log_unused(self) -> None:
         """Log the policies and alert rules that are never used."""
-        # With thousands of them it takes longer than the loop may be held.
+        # With thousands of policies and rules, the search would block the loop for too long.
         unused = await self._loop.run_in_executor(None, describe_unused, self.config)
         if unused:
             more = len(unused) - _MOST_UNUSED_LOGGED
@@ -385,7 +385,7 @@ class Service:
 
 
 async def _result_within(secs: float, operation: Awaitable[T], loop: asyncio.AbstractEventLoop) -> T:
-    """The result of ``operation``, which goes on after ``secs`` seconds or if the caller is cancelled.
+    """The result of ``operation``, which continues after ``secs`` seconds or a cancellation of the caller.
 
     It does what `asyncio.timeout` and `asyncio.shield` do, in fewer passes of the event loop.
 
@@ -396,8 +396,7 @@ async def _result_within(secs: float, operation: Awaitable[T], loop: asyncio.Abs
     if isinstance(operation, asyncio.Future):
         operation.add_done_callback(partial(_pass_on, waiter))
     else:
-        # The operation that it waits for refers to the task. So the task is not collected even if the caller
-        # is gone.
+        # The awaited operation refers to the task, so the task is not collected even if the caller is gone.
         loop.create_task(_deliver(operation, waiter))
     timer = loop.call_later(secs, _end_waiting, waiter)
     try:
@@ -412,7 +411,7 @@ def _end_waiting(waiter: asyncio.Future[Any]) -> None:
 
 
 def _pass_on(waiter: asyncio.Future[T], ended: asyncio.Future[T]) -> None:
-    """Set the result of ``ended`` as that of ``waiter``, unless the waiter was cancelled."""
+    """Copy the result of ``ended`` to ``waiter``, unless the waiter was cancelled."""
     if ended.cancelled():
         waiter.cancel()
         return
@@ -427,7 +426,7 @@ def _pass_on(waiter: asyncio.Future[T], ended: asyncio.Future[T]) -> None:
 
 
 async def _deliver(operation: Awaitable[T], waiter: asyncio.Future[T]) -> None:
-    """Set the result of ``operation`` as that of ``waiter``, unless the waiter was cancelled."""
+    """Copy the result of ``operation`` to ``waiter``, unless the waiter was cancelled."""
     try:
         value = await operation
     except asyncio.CancelledError:

@@ -97,7 +97,7 @@ def _check_path(address: str) -> None:
     try:
         is_socket = stat.S_ISSOCK(path.stat().st_mode)
     except OSError:
-        # Nothing is there, or it is not accessible: opening the socket reports the reason.
+        # The path does not exist or is not accessible. Opening the socket reports the reason.
         return
     if not is_socket:
         raise StartError(f"listen: {address} exists and is not a socket: remove it, or use another path")
@@ -109,6 +109,6 @@ def _check_path(address: str) -> None:
             pass
         except OSError as error:
             if error.errno != errno.EAGAIN:
-                # A process that has ended left it behind.
+                # A process that has ended left the socket file behind.
                 return
     raise StartError(f"listen: {address} is in use by another process: stop that one, or use another path")

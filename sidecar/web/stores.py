@@ -82,7 +82,7 @@ def check_shared_store(config: Config) -> tuple[str, tuple[str, ...]]:
 
 
 def copy_stores(source: Config, target: Config) -> CopyReport:
-    """Copy everything that is in the store of ``source`` and not in that of ``target``.
+    """Copy everything from the store of ``source`` that the store of ``target`` does not have.
 
     Raises:
         StoreError: a store cannot be used.

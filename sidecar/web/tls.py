@@ -166,7 +166,7 @@ def names_of(certificate: dict[str, Any] | None) -> tuple[str, ...]:
 
 
 def certificate_authorities_of(transport: asyncio.BaseTransport) -> frozenset[bytes]:
-    """The verified chain of the client's certificate, each in DER; empty: the client showed no certificate.
+    """The verified chain of the client's certificate, each in DER; empty: the client sent no certificate.
 
     A resumed session has no chain: the result is the client's certificate alone.
     """

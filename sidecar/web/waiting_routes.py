@@ -59,7 +59,7 @@ class OpenRequest:
         return self._guard.refusal(self._state["access"], self._state["identity"], self._scope, self._role)
 
     def check_access(self) -> None:
-        """Credentials changed: end the request if its client has lost access."""
+        """End the request if its client has lost access. Called after credentials changed."""
         if not self.revoked.done() and self.refusal is not None:
             self.revoked.set_result(None)
 

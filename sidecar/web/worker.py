@@ -66,7 +66,7 @@ class SidecarWorker(UvicornWorker):  # type: ignore[misc]
         for number in _MASTER_ONLY:
             signal.signal(number, signal.SIG_IGN)
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
-            # These apply until the server has its own handlers. Nothing is open yet.
+            # These handlers apply until the server installs its own. Nothing is open yet.
             signal.signal(number, _exit_at_once)
         signal.signal(signal.SIGHUP, self._request_reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, BLOCKED_SIGNALS)

@@ -100,7 +100,7 @@ class CommandRoutes:
             return await handle()
         except InvalidNotification as error:
             counters.notifications["invalid"] += 1
-            # Alertmanager does not soon send it again, so query Alertmanager for its alerts.
+            # Alertmanager does not repeat the notification soon, so query Alertmanager for its alerts.
             self._service.alerting.reconcile_now()
             raise _notification_problem(error) from error
         except InvalidReport as error:
@@ -126,7 +126,7 @@ class CommandRoutes:
         explained = await explain_alerts(self._service, notification, sender)
         if len(notification.alerts) <= _MAX_INLINE_ALERTS:
             return json_response(explained)
-        # Releasing them would block the event loop for milliseconds.
+        # Releasing the alerts at once would block the event loop for milliseconds.
         alerts: list[object] = list(notification.alerts)
         del notification
         self._service.release_in_thread(alerts)
@@ -150,8 +150,8 @@ class CommandRoutes:
         interpreter = service.alerting.interpreter
         interpretation = interpreter.interpret(notification, now, sender_scope=sender.scope)
         if len(notification.alerts) > _MAX_INLINE_ALERTS:
-            # The rest is no longer needed. It is released here, because releasing it in the event loop would
-            # block it.
+            # The rest is no longer needed. It is released here, because its release would block the event
+            # loop.
             alerts: list[object] = list(notification.alerts)
             notification = interpreter.only_watchdog(notification)
             release_in_pieces(alerts)
@@ -181,7 +181,7 @@ class CommandRoutes:
             raise Problem("invalid-body", f"state: {error}") from None
         source = AGENT_PREFIX + body.name("source", _AGENT).removeprefix(AGENT_PREFIX)
         if source == WATCHDOG_SOURCE:
-            # Otherwise an agent could withdraw it while the sidecar is blind.
+            # Otherwise an agent could withdraw the watchdog's claim while the sidecar is blind.
             raise Problem("invalid-body", f"source: {source} is the sidecar's own")
         reason = body.line("reason", MAX_REASON_LENGTH)
         ttl_secs = body.seconds("ttl_secs", positive=True)
@@ -217,7 +217,7 @@ class CommandRoutes:
 
 
 def _read_large(read: BodyParser, scope: str, body: bytes, sender: Identity, peer: str) -> Handler:
-    # Collections would look at all that was parsed so far, and hold the interpreter for several milliseconds.
+    # Garbage collections would scan all parsed objects, and hold the interpreter for several milliseconds.
     with collection_paused():
         return read(scope, body, sender, peer)
 
@@ -227,7 +227,7 @@ def _size(body: list[bytes]) -> int:
 
 
 def _taken(body: list[bytes]) -> bytes:
-    """The whole of ``body``, which is emptied: the caller may keep the list for long."""
+    """The joined parts of ``body``. The list is emptied, because the caller may keep it for long."""
     whole = body[0] if len(body) == 1 else b"".join(body)
     body.clear()
     return whole

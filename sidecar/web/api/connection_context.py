@@ -54,11 +54,11 @@ class ConnectionFlow(FlowControl):
         self._resumed = resumed
 
     def detach(self) -> None:
-        """The connection has ended: drop the reference to its protocol."""
+        """Drop the reference to the protocol, because the connection has ended."""
         self._resumed = _do_nothing
 
     def pause_reading(self) -> None:
-        """The application holds as much of a body as it may. The transport is paused elsewhere."""
+        """Note that the application's buffer is full. The protocol pauses the transport itself."""
         self.read_paused = True
 
     def resume_reading(self) -> None:

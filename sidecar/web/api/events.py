@@ -47,7 +47,7 @@ async def stream_events(
     try:
         await asyncio.wait({sending, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         if sending.done() and sending.exception() is not None:
-            # A reset connection refuses writes before the application is told that the client is gone.
+            # A reset connection refuses writes before the application gets the disconnect message.
             await asyncio.wait({disconnected}, timeout=_NOTICE_SECS)
             if not disconnected.done():
                 sending.result()

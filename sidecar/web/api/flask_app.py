@@ -66,7 +66,7 @@ def _pausing_collection(application: Callable[..., Any]) -> Callable[..., Any]:
     """``application``; no garbage is collected while one of its views runs.
 
     A view may read twenty thousand scopes, and each collection would scan every object that it has made. The
-    objects are released soon.
+    view releases these objects soon.
     """
 
     def call(*arguments: Any) -> Any:  # noqa: ANN401 - those of WSGI
@@ -151,7 +151,7 @@ def _in_scope(view: Callable[[], Response]) -> Callable[..., Response]:
 
 
 def _json(value: Mapping[str, Any]) -> Response:
-    # It may have twenty thousand scopes.
+    # The response may contain twenty thousand scopes.
     chunks = list(dump_in_pieces(value))
     response = Response(chunks, content_type="application/json")
     response.content_length = sum(map(len, chunks))

@@ -128,7 +128,7 @@ class LimitedParser(HttpToolsProtocol):
         """A head is complete."""
         self._in_head, self._slow_sweeps = False, 0
         if self._is_refused:
-            # The bytes after a refused request may be no request.
+            # The bytes that follow a refused request may not be a request.
             return
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self._context.limits.max_header_bytes:
@@ -159,7 +159,7 @@ class LimitedParser(HttpToolsProtocol):
     def _is_chunked(self) -> bool:
         """Whether the body is only chunked; refuses the request if it has any other transfer coding.
 
-        A client and a proxy might not agree about where another body ends.
+        A client and a proxy might disagree about the end of any other body.
         """
         codings = [value for name, value in self.headers if name == b"transfer-encoding"]
         if [one.strip().lower() for one in codings] != [b"chunked"]:
@@ -210,7 +210,7 @@ class LimitedParser(HttpToolsProtocol):
             cycle.keep_alive = not is_own
             return
         if cycle is not None and not cycle.response_complete:
-            # Its message is broken: the application must not answer it as well.
+            # The current message is broken, so the application must not answer it as well.
             cycle.disconnected = True
             cycle.message_event.set()
         self._write_refusal(problem)

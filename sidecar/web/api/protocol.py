@@ -80,7 +80,7 @@ class ApiProtocol(LimitedParser):
         # These refer to the protocol. Without the cycle, the garbage collector has no work.
         self.flow.detach()
         self._refusal = self._check_access = self._disconnected = None
-        # As before the first request.
+        # Restore the state before the first request.
         self.scope = self.cycle = None  # type: ignore[assignment]
         self.app_state = {}
 
@@ -160,12 +160,12 @@ class ApiProtocol(LimitedParser):
         self.transport.abort()
 
     def check_access(self) -> None:
-        """Credentials changed: end the waiting request if its client has lost access."""
+        """End the waiting request if its client has lost access. Called after credentials changed."""
         if self._check_access is not None:
             self._check_access()
 
     def check_authorities(self, trusted: frozenset[bytes]) -> None:
-        """Certificate authorities were removed: distrust the client's certificate if one of them signed it.
+        """Distrust the client's certificate if a removed certificate authority signed it.
 
         Args:
             trusted: the certificate authorities that are trusted now, each in DER.
@@ -253,7 +253,7 @@ class ApiProtocol(LimitedParser):
         return True
 
     def _expect_no_rest(self) -> None:
-        """If the rest of a command was expected, let the application read it as it arrives."""
+        """If the rest of a command was expected, stop waiting for it, and let ASGI read it as it arrives."""
         if self._rest_timer is None:
             return
         self._stop_rest_timer()

@@ -58,7 +58,7 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
     if unnamed is None:
         status = _status(gate, now)
     else:
-        # Requests for an unknown scope are counted at the gate that it follows.
+        # Requests for an unknown scope are counted at the gate that the scope follows.
         empty = ScopeGate(scope, None, gate.policy, 0)
         status = {**_status(empty, now), **snapshot_of(gate, unnamed).to_json()}
     status["blind"] = controller.counters.blind
@@ -69,7 +69,7 @@ def _status_of(controller: Controller, scope: str) -> tuple[dict[str, Any], str 
 
 
 def _left_paused(engines: EngineSyncs, scope: str) -> list[dict[str, object]]:
-    """The engines that left the config while they were paused for a gate inside ``scope``, and still are."""
+    """The engines that left the config while paused for a gate inside ``scope``, and are still paused."""
     return [
         {
             "engine": one.name,

@@ -38,7 +38,7 @@ class CallInLoop(Protocol):
     """Calls a function in the event loop, from a thread."""
 
     def __call__(self, function: Callable[[], T], /) -> T:
-        """What ``function`` returns."""
+        """Return the result of ``function``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def in_slices(call_in_loop: CallInLoop, items: Iterable[T], make: Callable[[T], 
 def read_gates(
     call_in_loop: CallInLoop, tree: GateTree, scope: str, make: Callable[[ScopeGate], R | None]
 ) -> list[list[R]]:
-    """What ``make`` returns for ``scope``, if it is known, and all known scopes inside it, without None.
+    """The results of ``make``, without None, for ``scope``, if it is known, and all known scopes inside it.
 
     Call it in a thread. The names are copied as one string, and the results stay in short lists. A list of
     all gates would be scanned by the next collections of young objects, each of which would hold the loop for

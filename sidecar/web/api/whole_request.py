@@ -117,7 +117,7 @@ class _Head:
 
 
 def read_whole(data: bytes, start: int, max_header_bytes: int, max_body_bytes: int) -> WholeRequest | None:
-    """The request that begins at ``start``; None: its head is incomplete or not plain, or no command's.
+    """The request that begins at ``start``; None: its head is incomplete or not plain, or it is no command.
 
     Args:
         data: received bytes.

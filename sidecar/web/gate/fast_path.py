@@ -92,7 +92,7 @@ class GateFastPath:
         return self.guard.untrusted
 
     def clear_plans(self) -> None:
-        """Drop all plans: after a change of scopes, policies or credentials they may be wrong."""
+        """Drop all plans, because they may be wrong after a change of scopes, policies or credentials."""
         self._plan_bytes = 0
         plans: list[object] = [*self.guard.clear_plans()]
         if len(plans) > _RELEASED_INLINE:
@@ -100,12 +100,12 @@ class GateFastPath:
             self.loop.run_in_executor(None, release_in_pieces, plans)
 
     def check_access(self) -> None:
-        """Credentials changed: refuse the parked requests of clients that have lost access."""
+        """Refuse the parked requests of clients that have lost access. Called after credentials changed."""
         self.clear_plans()
         review_connections(self.loop, self.connections, lambda one: one.check_access(), self._failures)
 
     def check_authorities(self, trusted: frozenset[bytes]) -> None:
-        """Certificate authorities were removed: end the connections whose certificates they signed.
+        """End the connections whose certificates were signed by a removed certificate authority.
 
         Args:
             trusted: the certificate authorities that are trusted now, each in DER.
@@ -173,7 +173,7 @@ class GateFastPath:
             return None
         role = Role.WORKER
         if access.identity.may(role, request.scope):
-            # The header comes from the proxy's client.
+            # Ignore the header, because it comes from the proxy's client.
             identity = access.identity
         else:
             found = self.guard.identify_fast(access, seen.authorization, role, request.scope)
@@ -227,7 +227,7 @@ class GateFastPath:
         if rest is None:
             rest = snapshot_response(gate).after_date()
             if gate.following is not None:
-                # Requests would not notice when the next state becomes visible.
+                # Do not cache: requests would not notice when the next state becomes visible.
                 return _OK + self.date + rest
             gate.answer_rest = rest
         gate.answer = _OK + self.date + rest
@@ -264,7 +264,7 @@ class GateFastPath:
         self.on_tick()
 
     def _sweep(self, secs: float, connection: Any) -> None:  # noqa: ANN401 - of either protocol
-        # It may have been closed since the sweep began.
+        # The connection may have been closed since the sweep began.
         if connection in self.connections:
             connection.sweep(secs)
 
@@ -325,7 +325,7 @@ class _Head:
             self._refused = True
 
     def on_headers_complete(self) -> None:
-        # The parser forgets these when the message is complete.
+        # The parser drops these values when the message is complete.
         self.method: bytes = self._parser.get_method()
         self.version: str = self._parser.get_http_version()
         self.keep_alive: bool = self._parser.should_keep_alive()

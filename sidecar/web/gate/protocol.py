@@ -122,7 +122,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         return self.eof
 
     def pause_writing(self) -> None:
-        """The client does not read: serve no more requests until it does."""
+        """The client does not read its responses: serve no more requests until it reads."""
         self.write_paused = True
         self.at_request_start = False
         self.idle_sweeps = 0
@@ -146,7 +146,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
     # -- called by uvicorn's server, the fast path and the queue ----------------------------------
 
     def shutdown(self) -> None:
-        """The server shuts down: answer the parked request, and close the connection."""
+        """Answer the parked request, and close the connection, because the server shuts down."""
         if self.gate is not None:
             self.fast_path.waiting_room.reject(self)
         self.transport.close()
@@ -170,7 +170,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
         self.transport.abort()
 
     def check_access(self) -> None:
-        """Credentials changed: refuse the parked request if its client has lost access."""
+        """Refuse the parked request if its client has lost access. Called after credentials changed."""
         plan = self.plan
         if plan is not None and self.gate is not None:
             scope = plan.request.scope
@@ -178,7 +178,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
                 self.fast_path.waiting_room.reject(self, Ending.REVOKED)
 
     def check_authorities(self, trusted: frozenset[bytes]) -> None:
-        """Certificate authorities were removed: end the connection if one of them signed its certificate.
+        """End the connection if a removed certificate authority signed its certificate.
 
         Args:
             trusted: the certificate authorities that are trusted now, each in DER.
@@ -255,7 +255,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
                 detail = f"the head is longer than {limit} bytes (limits.max_header_bytes)"
                 self._refuse(Problem("header-too-large", detail))
             elif data.count(b"\n", start) != data.count(b"\r\n", start):
-                # Other line endings: the other parser decides what they mean.
+                # The head has other line endings. The other parser decides what they mean.
                 self._hand_over()
             return False
         end += len(_END)
@@ -330,7 +330,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             self.at_request_start = False
 
     def end(self, ending: Ending, gate: ScopeGate) -> None:
-        """The wait has ended: respond, and continue with the pipelined requests."""
+        """Respond, because the wait has ended, and continue with the pipelined requests."""
         plan = self.plan
         if plan is None:
             return
@@ -339,7 +339,7 @@ class GateProtocol(Waiter, asyncio.Protocol):
             if ending in _SNAPSHOT_ENDINGS and gate is plan.gate and self.path is plan.path:
                 fast_path = self.fast_path
                 answer = gate.answer
-                # As `_write_snapshot` does, without calling it: ten thousand waits may end together.
+                # This repeats `_write_snapshot` to save a call: ten thousand waits may end together.
                 if (
                     plan.plain
                     and answer is not None

@@ -230,7 +230,7 @@ def seconds_of(text: str | None) -> float | None:
         raise Problem(
             "invalid-parameter", f"wait: must be seconds, a number of at least 0, got {short_repr(text)}"
         )
-    # Without the sign of -0.
+    # Remove the sign of -0.
     return abs(secs)
 
 

@@ -22,7 +22,7 @@ _CAUSES = {
 
 
 def event_words(entry: HistoryEntry) -> str:
-    """What happened."""
+    """The event of the entry in words."""
     what = _WORDS.get(entry.kind)
     if what is None:
         prefix = "" if entry.kind == "intervention" else f"{entry.kind}: "
@@ -32,6 +32,6 @@ def event_words(entry: HistoryEntry) -> str:
 
 
 def cause_words(entry: HistoryEntry) -> str:
-    """Who or what caused it."""
+    """The person or program that caused the entry."""
     source = f"{entry.alertname} ({entry.source})" if entry.alertname else entry.source
     return f"{source}, {entry.actor}" if entry.actor and entry.actor != entry.source else source

@@ -17,7 +17,7 @@ def scope_links(links: Iterable[UiLink], scope: str) -> list[tuple[str, str]]:
 
 
 def alert_links(links: Iterable[UiLink], scope: str, signal: Signal) -> list[tuple[str, str]]:
-    """Name and URL of each link to the alert of ``signal``; none if it is an agent's."""
+    """Name and URL of each link to the alert of ``signal``; none for a signal of an agent."""
     if signal.kind != "alert":
         return []
     fingerprint = signal.source.removeprefix(ALERT_PREFIX)

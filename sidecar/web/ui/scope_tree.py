@@ -251,8 +251,8 @@ def tree_of(
 ) -> Iterator[dict[str, TreeEntry]]:
     """A context with the result of `build_tree`. At its end, entries and rows are released in pieces.
 
-    What a template was given stays in a cycle until the next collection. So the entries that it was given
-    must not refer to their children: otherwise that collection would look at the whole tree.
+    The values of a template stay in a reference cycle until the next collection. So the entries among them
+    must not refer to their children: otherwise that collection would scan the whole tree.
     """
     entries = build_tree(rows, scope, text=text, state=state)
     try:
@@ -280,7 +280,7 @@ def build_tree(
     entries: dict[str, TreeEntry] = {scope: TreeEntry(scope)}
     for row in rows:
         _entry(entries, row.scope, scope).row = row
-    # Deeper paths first, so that a parent sums up children that are complete.
+    # Deeper paths come first, so that the children are complete when their parent sums them up.
     by_depth: dict[int, list[TreeEntry]] = {}
     for entry in entries.values():
         by_depth.setdefault(entry.depth, []).append(entry)
@@ -361,7 +361,7 @@ def _pieces(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 
 def held_entries(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
-    """The entries of scopes with their own hold; those that stop the most come first."""
+    """The entries of scopes with their own hold. Those with the most waiting requests come first."""
     held = (entries[row.scope] for row in rows if row.hold is not None)
     return list(in_order(held, lambda one: (-one.waiting, -one.paused, one.path)))
 
@@ -377,6 +377,6 @@ def restricted_entries(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) 
 
 
 def advised_entries(rows: Iterable[ScopeRow], entries: dict[str, TreeEntry]) -> list[TreeEntry]:
-    """The entries of open scopes with advice of their own, those with the most inside first."""
+    """The entries of open scopes with their own advice, sorted by the number of scopes inside, most first."""
     advised = (entries[row.scope] for row in rows if row.is_advised)
     return list(in_order(advised, lambda one: (-one.known, one.path)))

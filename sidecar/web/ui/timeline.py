@@ -29,7 +29,7 @@ class Span:
 
     Attributes:
         begin: seconds since the epoch.
-        end: the same.
+        end: seconds since the epoch.
         value: the value, such as ``closed``.
         x: where the span begins on an axis of 1440 units.
         width: how long it is on that axis.
@@ -49,7 +49,7 @@ class Track:
     Attributes:
         name: what it shows.
         spans: the spans in which the value is not the usual one.
-        words: the same in words.
+        words: the spans in words.
     """
 
     name: str
@@ -94,7 +94,7 @@ def _track(
     now: float,
 ) -> Track:
     changes = [entry for entry in reversed(entries) if entry.kind in kinds]
-    # If there are more entries than were read, the older ones are unknown.
+    # If not all entries were read, the state before the oldest one read is unknown.
     begin = changes[0].at if changes and len(entries) >= MAX_ENTRIES else now - DAY_SECS
     value = changes[0].old if changes else value
     spans = []
