@@ -137,7 +137,7 @@ function(t) {
      },
      "annotations": {
       "summary": "The Redis of the wellbeing sidecar at {{ $labels.instance }} lost commits",
-      "description": "The Redis of the wellbeing sidecar at {{ $labels.instance }} lost commits that were acknowledged. The sidecars write the changes that they had applied again.",
+      "description": "The Redis of the wellbeing sidecar at {{ $labels.instance }} lost commits that were acknowledged. A sidecar that had applied these changes writes them to Redis again.",
       "runbook_url": "" + t["runbooks"] + "docs/runbooks/sidecar.md#wellbeingfleetstorewentback"
      }
     },
