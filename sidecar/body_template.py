@@ -41,7 +41,7 @@ def _compile(text: str) -> Template:
     """The template of ``text``.
 
     Environments and templates contain reference cycles, and the sidecar seldom collects those. So a reload
-    makes new ones only for a text that is new.
+    compiles a template only for a text that has changed.
 
     Raises:
         TemplateFailed: the syntax is wrong.
@@ -90,7 +90,7 @@ class BodyTemplate:
         """Render the template with texts that contain quotes and line breaks, and with missing values.
 
         Raises:
-            TemplateFailed: that fails, or ``content_type`` is JSON and the body is not.
+            TemplateFailed: rendering fails, or ``content_type`` is JSON and the body is not.
         """
         for value in (_HOSTILE, None):
             body = self.render(dict.fromkeys(_FIELDS, value) | {"event": "pause", "scope": value or ""})

@@ -34,7 +34,7 @@ class SharedClock(Clock):
         return time.monotonic() + self._offset
 
     def follow(self, now: float) -> None:
-        """The server's time is ``now``. A small difference is network delay and is ignored."""
+        """Set the server's time to ``now``. A small difference is network delay and is ignored."""
         offset = now - time.monotonic()
         if abs(offset - self._offset) > _IGNORED_SECS:
             self._offset = offset

@@ -136,7 +136,7 @@ def send_request(
         params: query parameters.
         data: body of the request.
         headers: further header fields of the request.
-        proxy_url: the proxy to use; empty: the one of the environment, if any.
+        proxy_url: the proxy to use; empty: the proxy that the environment names, if any.
 
     Raises:
         HttpRequestFailed: there was no response in time, or it is invalid or too large.
@@ -190,7 +190,7 @@ def _failure(error: Exception, deadline: RequestDeadline) -> HttpRequestFailed:
     if isinstance(error, requests.exceptions.InvalidHeader | UnicodeEncodeError):
         return HttpRequestFailed(_BAD_HEADER)
     what = _without_credentials(str(error))
-    # Errors of requests are OSErrors. Their texts may contain a URL with its credentials.
+    # Errors of the library requests are OSErrors. Their texts may contain a URL with its credentials.
     if not isinstance(error, OSError | ValueError | urllib3.exceptions.HTTPError):
         what = f"{type(error).__name__}: {what}"
     return HttpRequestFailed(deadline.passed_text() or what)

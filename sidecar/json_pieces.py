@@ -30,9 +30,9 @@ def loads_in_pieces(
     parse_constant: Callable[[str], Any] | None = None,
     object_pairs_hook: Callable[[Pairs], Any] | None = None,
 ) -> Any:  # noqa: ANN401 - any JSON value
-    """The same as `json.loads`, with the same errors."""
+    """Parse JSON like `json.loads`, with the same errors."""
     if text.startswith(_BYTE_ORDER_MARK):
-        # `json.loads` raises its own error for this.
+        # `json.loads` raises the error for a byte order mark.
         return json.loads(text)
     decoder = _decoder(parse_constant, object_pairs_hook)
     if len(text) <= _SMALL_CHARACTERS:

@@ -79,7 +79,7 @@ class RequestDeadline:
         return Adapter()
 
     def _watch(self, connected: socket.socket) -> socket.socket:
-        # A duplicate, because TLS takes the descriptor of the original socket.
+        # Keep a duplicate, because TLS takes over the descriptor of the original socket.
         self._sockets.append(connected.dup())
         if self.has_passed:
             self._shut_down()

@@ -143,7 +143,7 @@ def supervised_steps(name: str, steps: Iterable[None], failures: Failures) -> It
     Args:
         name: for the counter and the log.
         steps: run one by one.
-        failures: counts and logs what they raise.
+        failures: counts and logs the exceptions of the steps.
     """
     try:
         yield from steps

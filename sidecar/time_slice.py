@@ -20,7 +20,7 @@ class PendingInput:
     Checking it takes one microsecond; a pass of the loop takes ten.
 
     Args:
-        loop: uvloop's, or asyncio's own. For another loop, the answer is always yes.
+        loop: the event loop of uvloop or of asyncio. For any other loop, the result is always true.
     """
 
     __slots__ = ("_poll",)

@@ -46,7 +46,7 @@ def _check_names(tool: ToolSchema, given: Mapping[str, Any]) -> None:
 
 
 def _problem(schema: Mapping[str, Any], value: object) -> str:
-    """What ``value`` must be; empty: it is."""
+    """What ``value`` must be, such as ``a number from 1 to 5``; empty: the value is valid."""
     if "enum" in schema:
         return "" if value in schema["enum"] else f"one of {', '.join(schema['enum'])}"
     if schema["type"] == "number":

@@ -133,7 +133,7 @@ class Alerting:
         outcome = await self._controller.submit(self.watchdog.mark_blind(interpretation.command), actor)
         await run_in_slices(self.watchdog.record_ended_in_steps(outcome), TimeSlice(_SLICE_SECS, _SLICE_SECS))
         if AlertOutcome.STALE in outcome.alerts:
-            # Either a late retry, or Prometheus was suspended and has continued. Alertmanager has the answer.
+            # Either this is a late retry, or Prometheus was suspended and continues. Alertmanager knows.
             self._reconciler.request()
         self._unmatched_log.log(
             interpretation.unmatched,
@@ -167,7 +167,7 @@ class Alerting:
             self.watchdog.take_over()
             self._reconciler.request()
         else:
-            # The new leader decides by what it knows.
+            # The new leader decides by its own knowledge.
             self._queue.clear()
 
     def _record_ended_elsewhere(self, ended: list[tuple[str, ScopeRecord, str]]) -> None:

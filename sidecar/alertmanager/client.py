@@ -104,7 +104,7 @@ def _fetch_reply(url: str, name: str, config: AlertsConfig) -> AlertmanagerReply
         started_at = parse_started_at(_json_of(_get(url, "/api/v2/status", config), "/api/v2/status"))
         watchdog = None
         if config.watchdog.alertname:
-            # Without receiver and filter: the watchdog may go to another receiver, or have other labels.
+            # Query without receiver and filter: the watchdog may have another receiver or other labels.
             only = {**params, "filter": f'alertname="{_escaped(config.watchdog.alertname)}"'}
             watchdog = bool(_get_alerts(url, config, only))
         if options.filter:
@@ -122,7 +122,7 @@ def _fetch_reply(url: str, name: str, config: AlertsConfig) -> AlertmanagerReply
 def _get_alerts(url: str, config: AlertsConfig, params: dict[str, Any]) -> tuple[ActiveAlert, ...]:
     path = "/api/v2/alerts"
     reply = _get(url, path, config, params)
-    # Collections would look at all that was parsed so far, and hold the interpreter for several milliseconds.
+    # Garbage collections would scan all parsed objects, and hold the interpreter for several milliseconds.
     with collection_paused():
         return parse_active_alerts(_json_of(reply, path))
 

@@ -176,12 +176,12 @@ class Reconciler:
         config, interpreter, clock = self._config, self._interpreter, self._controller.clock
         queried_at, monotonic_at = clock.now(), clock.monotonic()
         loop = self._controller.loop
-        # There may be ten thousand alerts: a thread goes through them. The records themselves never change.
+        # There may be ten thousand alerts, so a thread compares them. The records themselves never change.
         records = list(self._controller.core_state.records.values())
         before = await self._in_thread(_signals_of, records, interpreter.query_id)
         answers = await self._query(config)
         if config is not self._config:
-            # The query belongs to an old config, and a new one follows.
+            # The query belongs to an old config, and a query with the new config follows.
             return _Outcome.DONE
         self._log_availability(answers)
         replies = [answer for answer in answers if not answer.error]
@@ -207,17 +207,17 @@ class Reconciler:
         await run_in_slices(self._watchdog.record_ended_in_steps(outcome, absent), TimeSlice())
         self._count(outcome, len(ended))
         confirmed = not self._absent.keys() - {one.source for one in ended}
-        # Releasing them would block the event loop.
+        # Releasing the lists here would block the event loop.
         spent: list[object] = [*listed.firing.values(), *ended, *before.values(), listed.firing, before]
         del listed, ended, before, outcome
         await loop.run_in_executor(None, release_in_pieces, spent)
         return _Outcome.DONE if confirmed else _Outcome.UNCONFIRMED
 
     async def _in_thread(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call ``work``, which looks at ten thousand alerts, in a thread."""
+        """Call ``work``, which may read ten thousand alerts, in a thread."""
 
         def call() -> T:
-            # Collections would look at all of them, and hold the interpreter for several milliseconds.
+            # Garbage collections would scan all of them, and hold the interpreter for several milliseconds.
             with collection_paused():
                 return work(*args, **kwargs)
 
@@ -284,7 +284,7 @@ def _compare(
     absent: dict[str, Signal],
     may_end_missing: bool,  # noqa: FBT001
 ) -> tuple[tuple[AlertMissing, ...], set[str]]:
-    """The alerts to end, and the sources of those that no Alertmanager lists.
+    """The alerts to end, and the sources of the alerts that no Alertmanager lists.
 
     Args:
         before: the signals before the query.

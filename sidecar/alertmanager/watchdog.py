@@ -83,7 +83,7 @@ class Watchdog:
         records: the records of the controller, by scope; they are read again when alerts end.
         was_blind: whether the sidecar was blind by the last entry of the history.
         seen_alertname: name of the watchdog alert that was received before the start; empty: none.
-        acts: whether this sidecar's commands count; in a fleet only those of the leader do.
+        acts: whether this sidecar's commands are applied; in a fleet only those of the leader are.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Watchdog:
 
     @property
     def ignores_missing_alerts(self) -> bool:
-        """Whether missing alerts must not end: blind, not recovered yet, or the watchdog is missing too."""
+        """Whether missing alerts must not end: the sidecar is blind or recovers, or misses the watchdog."""
         doubtful = self._blind or self._recovering_since is not None or self._missing
         return bool(self.alertname) and self._config.hold_while_blind and doubtful
 
@@ -167,7 +167,7 @@ class Watchdog:
 
         Returns:
             None: the alert is not in the notification, or has fired again since it was resolved: Alertmanager
-            retries a notification, and another one of its cluster may be late.
+            retries notifications, and another member of its cluster may be late.
         """
         own = [alert for alert in notification.alerts if self._is_own(alert)]
         firing = [alert for alert in own if alert.firing]
@@ -199,7 +199,7 @@ class Watchdog:
         Args:
             alertname: the name of the alert.
             firing_ago: seconds since it was received firing; None: it never was.
-            resolved_ago: the same, resolved.
+            resolved_ago: seconds since it was received resolved; None: it never was.
         """
         if alertname != self.alertname:
             return
@@ -226,7 +226,7 @@ class Watchdog:
             self._revert_resolves()
 
     def take_over(self) -> None:
-        """Repeat the commands that a previous leader may not have sent: from now on this sidecar acts."""
+        """Start to act as the leader. Repeat the commands that the previous leader may not have sent."""
         signals = [
             (scope, signal) for scope, record in self._records.items() for signal in record.signals.values()
         ]
@@ -251,7 +251,7 @@ class Watchdog:
             queried_at: monotonic time of the query; a resolve that was received later is newer.
 
         Returns:
-            Whether that counts as a received watchdog.
+            Whether the listing counts as a received watchdog.
         """
         if complete or found:
             self._queried_at = queried_at
@@ -429,8 +429,8 @@ def _holds_of(ended: Iterable[_Ended]) -> Iterator[tuple[str, Hold]]:
         if one.hold is not None:
             same_lift = before is not None and before.lifted and one.lifted and before.hold == one.hold
             if before is None or not same_lift or one.signal.state > before.signal.state:
-                # Several signals of one notification may have ended with the hold. The worst of them kept the
-                # hold.
+                # Several signals of one notification may have ended with the hold. The worst of these signals
+                # kept the hold.
                 last[one.scope] = one
         elif before and (not before.lifted or one.signal.state >= before.signal.state):
             # This signal alone would have paused the scope, but there was no hold: that pause had ended.

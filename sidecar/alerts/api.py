@@ -31,7 +31,7 @@ def parse_active_alerts(answer: object) -> tuple[ActiveAlert, ...]:
         raise InvalidNotification("answer", "must be a list")
     alerts = []
     for index, one in enumerate(answer):
-        # Released one by one. Releasing ten thousand at once takes several milliseconds.
+        # Release the elements one by one. Releasing ten thousand at once takes several milliseconds.
         answer[index] = None
         alert = parse_api_alert(one, f"[{index}]")
         status = one.get("status")

@@ -108,7 +108,7 @@ def parse_notification(
     parsed = []
     for index, alert in enumerate(alerts):
         parsed.append(_alert(alert, f"alerts[{index}]"))
-        # Released one by one. Releasing ten thousand at once takes several milliseconds.
+        # Release the elements one by one. Releasing ten thousand at once takes several milliseconds.
         alerts[index] = None
     for index, one in enumerate(parsed):
         labels = one.labels
@@ -187,7 +187,7 @@ def parse_time(text: str, where: str) -> float | None:
     Raises:
         InvalidNotification: ``text`` is not such a time.
     """
-    # A long text is not cached.
+    # Do not cache a long text.
     convert = _seconds_of if len(text) <= _USUAL_TIME_LENGTH else _seconds_of.__wrapped__
     try:
         return convert(text)

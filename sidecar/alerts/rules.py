@@ -169,7 +169,7 @@ class RuleSet:
         return NoMatch(NoMatchCause.NO_RULE)
 
     def rule_for(self, alert: Alert) -> Rule | None:
-        """The first rule of the config that matches ``alert``; None: none does."""
+        """The first rule of the config that matches ``alert``; None: no rule matches."""
         return next((rule for rule in self.rules if rule.matches(alert)), None)
 
     @staticmethod
@@ -208,7 +208,7 @@ def _labelled_scope(labels: Mapping[str, str]) -> str | NoMatch:
         return ROOT
     parts = value.split("/")
     if not _NO_VALUES.isdisjoint(parts):
-        # A template over a missing label. Without the empty segment the scope would be too wide.
+        # A template used a missing label. Without the empty segment the scope would be too wide.
         return NoMatch(NoMatchCause.EMPTY_SEGMENT, SCOPE_LABEL)
     if len(parts) > MAX_SEGMENTS:
         parts = [*parts[: MAX_SEGMENTS - 1], "/".join(parts[MAX_SEGMENTS - 1 :])]

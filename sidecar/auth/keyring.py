@@ -44,7 +44,7 @@ class Keyring:
         previous: the keyring that this one replaces. Passwords that it checked need not be checked again.
 
     Raises:
-        CredentialsError: a token cannot be read, is too short, or is the same as another one.
+        CredentialsError: a token cannot be read, is too short, or is the same as another token.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class Keyring:
         return changed
 
     def _read(self) -> dict[str, bytes | CredentialsError]:
-        """The digest of each token by its credential's name, or why it cannot be used."""
+        """By the name of each credential: the digest of its token, or why the token cannot be used."""
         found: dict[str, bytes | CredentialsError] = {}
         for one in self._credentials:
             try:

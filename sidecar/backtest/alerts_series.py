@@ -21,7 +21,7 @@ def read_alerts(
         api: the API of the Prometheus.
         grid: the points to sample. An alert fires from the first point with a sample to the first point
             without one.
-        external_labels: the labels that Prometheus adds when it sends alerts; the series does not have them.
+        external_labels: the labels that Prometheus adds when it sends alerts. ``ALERTS`` does not have them.
         answered: called after each answer with the number of its points.
 
     Raises:

@@ -21,7 +21,7 @@ class RecordedLimit:
     Attributes:
         scope: the scope.
         began: seconds since the epoch.
-        ended: likewise; None: not ended within the range.
+        ended: seconds since the epoch; None: not ended within the range.
         rate: requests per second that were admitted; None: it was a trial.
         reason: the reason that a request would have been given.
     """

@@ -38,7 +38,7 @@ class RecordedSeries:
 
     Args:
         api: the API of the Prometheus.
-        rules: the rules that record them.
+        rules: the recording rules.
         grid: the grid of the evaluation.
     """
 

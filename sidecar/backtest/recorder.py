@@ -16,7 +16,7 @@ class RecordedPause:
     Attributes:
         scope: the scope.
         began: seconds since the epoch.
-        ended: the same; None: not ended within the range.
+        ended: seconds since the epoch; None: not ended within the range.
         cause: why it ended, as in ``wellbeing_resumes_total``; empty: it has not ended.
         source: the signal that caused it: ``alert:<fingerprint>``, or ``agent:…`` of the watchdog.
         reason: the reason that a refused request would have got.

@@ -110,7 +110,7 @@ def choose_step(request: BacktestRequest, environment: Environment) -> int:
 
 
 def _require_annotations(rules: Sequence[AlertingRule], configs: Sequence[NamedConfig]) -> list[str]:
-    """Check that the annotations that reasons use can be filled in; return notes on others that cannot."""
+    """Check that the annotations that reasons use can be filled in. Returns notes on other annotations."""
     reasons = [rule.reason or "" for named in configs for rule in named.config.alerts.rules.rules]
     used = {_DEFAULT_REASON, *(name for reason in reasons for name in _ANNOTATION.findall(reason))}
     notes = []

@@ -51,7 +51,7 @@ class SimulatedClock(Clock):
         return self.at
 
     def monotonic(self) -> float:
-        """The same."""
+        """Simulated time in seconds, equal to `now`."""
         return self.at
 
 
@@ -125,7 +125,7 @@ class Simulation:
             while self._orders:
                 self._submit(self._orders.popleft())
 
-    # -- what happens -----------------------------------------------------------------------------
+    # -- events -----------------------------------------------------------------------------------
 
     def _receive(self) -> None:
         sent = self._sent

@@ -21,7 +21,7 @@ class TimedPause:
     Attributes:
         scope: the scope.
         began: seconds since the epoch; may be before the range.
-        ended: the same; None: still paused at the end of the range.
+        ended: seconds since the epoch; None: still paused at the end of the range.
         secs: seconds of the pause within the range.
         cause: why it ended; empty: it has not ended.
         alertname: name of the alert that caused it; for the watchdog's claim, its source.

@@ -121,7 +121,7 @@ def _add_alertmanager(group: argparse._ArgumentGroup) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Ask Prometheus, simulate, and print a report."""
-    # Other commands need none of these.
+    # Import these modules here, because other commands do not need them.
     from sidecar.backtest import BacktestError, run_backtest  # noqa: PLC0415
     from sidecar.backtest.errors import InvalidInput  # noqa: PLC0415
     from sidecar.backtest.progress import Progress  # noqa: PLC0415
@@ -229,7 +229,7 @@ def _access(options: argparse.Namespace) -> HttpAccess:
 
 
 def _html_file(name: str) -> Path:
-    """The file of ``--html``. Checked first, because the work before writing it takes minutes."""
+    """The file of ``--html``. It is checked before the backtest, which takes minutes."""
     path = Path(name)
     why = ""
     if path.is_dir():

@@ -18,7 +18,7 @@ def add_request_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_target_arguments(parser: argparse.ArgumentParser, effect: str) -> None:
-    """Add the same for commands that require either a scope or ``--all``.
+    """Add the request arguments for commands that require either a scope or ``--all``.
 
     Args:
         parser: the parser of a command.

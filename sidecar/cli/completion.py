@@ -127,7 +127,7 @@ def _zsh(commands: Sequence[CommandHelp]) -> str:
 
 
 def _zsh_value(argument: Argument, choices: Sequence[str]) -> str:
-    # An empty list, for a value that cannot be completed: with a blank, zsh would not complete flags there.
+    # Use an empty list for a value that cannot be completed: with a blank, zsh would not complete flags.
     action = "_files" if argument.takes_file and not choices else f"({' '.join(choices)})"
     return f":{_zsh_text(argument.metavar)}:{action}"
 

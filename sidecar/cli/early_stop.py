@@ -18,7 +18,7 @@ _IGNORED = (
 
 
 def stop_on_signals(arguments: Sequence[str]) -> None:
-    """Stop with one log line on SIGTERM, SIGINT and SIGQUIT; ignore what a running sidecar ignores.
+    """Stop with one log line on SIGTERM, SIGINT and SIGQUIT. Ignore signals that a running sidecar ignores.
 
     Args:
         arguments: the command line, which may name the log format.

@@ -75,6 +75,6 @@ def main(path: str) -> None:
 
 if __name__ == "__main__":
     for _name in [name for name in os.environ if name.startswith("WELLBEING_")]:
-        # Defaults of flags must not come from this machine.
+        # The defaults of flags must not depend on this machine.
         del os.environ[_name]
     main(sys.argv[1])

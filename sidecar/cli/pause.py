@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
         body["max_pause_secs"] = options.max_pause_secs
     snapshot = request(options, "POST", "pause", body=body)
     if note:
-        # Only now: a refused command creates nothing.
+        # Print the note after the command, because a refused command creates no scope.
         print_note(note)
     print_snapshot(snapshot, output=options.output)
     if snapshot["gate"] == "open":

@@ -145,7 +145,7 @@ def members(options: argparse.Namespace, answer: SidecarResponse) -> dict[str, A
     """The members of a 200 response.
 
     Raises:
-        CommandFailed: the response is not that of a sidecar.
+        CommandFailed: the response does not come from a sidecar.
     """
     found = answer.body
     if isinstance(found, dict) and ("gate" in found or "entries" in found):

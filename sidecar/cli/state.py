@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         body["ttl_secs"] = options.ttl_secs
     snapshot = request(options, "PUT", "state", body=body)
     if note:
-        # Only now: a refused command creates nothing.
+        # Print the note after the command, because a refused command creates no scope.
         print_note(note)
     print_snapshot(snapshot, output=options.output)
     return OK

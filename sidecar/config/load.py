@@ -145,7 +145,7 @@ def _location_of(value: Value, path: tuple[str | int, ...]) -> str:
     """The location of the part of ``value`` at ``path``, or of the last part on the way that exists."""
     for step in path:
         if isinstance(value.value, dict) and step == 0:
-            # One section stands for a list of one.
+            # A single section means a list with one section.
             continue
         items = value.value if isinstance(value.value, list) else ()
         parts = value.value if isinstance(value.value, dict) else dict(enumerate(items))
@@ -249,7 +249,7 @@ def _auth(checked: dict[str, Any], problems: list[str]) -> AuthConfig:
 def _used_twice(
     kind: str, checked: list[dict[str, Any]], credentials: Mapping[int, CredentialConfig]
 ) -> Iterator[str]:
-    """A problem for each credential whose user or certificate an earlier one has."""
+    """A problem for each credential with the user or certificate of an earlier credential."""
     owners: dict[str, str] = {}
     for index, one in credentials.items():
         value = getattr(one, kind)

@@ -1,4 +1,4 @@
-"""Finds policies and alert rules that are never used, because an earlier one matches all that they match."""
+"""Finds policies and alert rules that are never used, because an earlier one has all their matches."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def _location(config: Config, key: str) -> str:
 
 
 def unused_policies(policies: PolicyTable) -> list[tuple[int, int]]:
-    """The positions of policies that are never used, each with that of the policy that decides instead."""
+    """The positions of unused policies, each with the position of the policy that decides instead."""
     first = [policies.index_for(match) for match, _ in policies.rules]
     return [(index, one) for index, one in enumerate(first) if one is not None and one != index]
 
 
 def _unused_rules(rules: Sequence[Rule]) -> list[tuple[int, int]]:
-    """The same for alert rules: all matchers of an earlier rule are among those of the unused one."""
+    """`unused_policies` for alert rules: an unused rule has all matchers of an earlier rule."""
     conditions = [frozenset((one.name, one.op, one.value) for one in rule.matchers) for rule in rules]
-    # Thousands of rules may share a matcher. So an earlier rule is found by its rarest one.
+    # Thousands of rules may share a matcher. So an earlier rule is looked up by its rarest matcher.
     frequency = Counter(condition for matchers in conditions for condition in matchers)
     earlier: defaultdict[tuple[str, str, str], list[int]] = defaultdict(list)
     unconditional: int | None = None

@@ -178,8 +178,8 @@ class AlertSignals:
                 self._updates.update_for(scope).restore_signal(self._without_tombstone(signal))
                 self._delta.scope_by_alert[signal.source] = scope
                 scopes[scope] = None
-        # Only after all signals of the scope are restored. Otherwise a signal would be new to the episode
-        # that another one began.
+        # Restore holds after all signals of the scope. Otherwise a signal would be new to the episode that
+        # another signal began.
         holds = dict(command.holds)
         for scope in scopes:
             if scope in holds:

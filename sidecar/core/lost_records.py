@@ -1,4 +1,4 @@
-"""Combines a record that the store has lost with the record that it has instead."""
+"""Merges a record that the store has lost with the record that the store has now."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .values import Hold, ScopeRecord, Signal, Tombstone
 def merge_lost(
     lost: ScopeRecord, stored: ScopeRecord | None, tombstones: Mapping[str, Tombstone]
 ) -> ScopeRecord:
-    """``stored``, with the holds and signals of ``lost`` that it does not have.
+    """``stored`` with the holds and signals that only ``lost`` has.
 
-    Both may contain acknowledged decisions, so every hold of either one stays. Of two signals of one source
-    the newer one stays, and of two holds of operators the one that ends later.
+    Both may contain acknowledged decisions, so every hold of either one stays. Of two signals of one source,
+    the newer one stays. Of two holds of operators, the hold that ends later stays.
 
     Args:
         lost: the record that was applied here and that the store no longer has.
@@ -46,7 +46,7 @@ def merge_lost(
 
 
 def _newer(one: Signal, other: Signal) -> Signal:
-    """The newer signal of one source; if that is not known, the one with the worse state."""
+    """The newer of two signals of one source; if the order is not known, the signal with the worse state."""
     if one.since != other.since:
         return max(one, other, key=lambda signal: signal.since)
     if one.expires_at is not None and other.expires_at is not None and one.expires_at != other.expires_at:

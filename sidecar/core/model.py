@@ -30,15 +30,15 @@ _MERGED_AT_ONCE = 32
 class CountsInside:
     """How many known scopes are directly inside each path, and how many of them are paused by their policy.
 
-    The counts are updated with each change. Counting all scopes for every pause would take seconds if
-    thousands pause.
+    The counts are updated with each change. Counting all scopes for every pause would take seconds for
+    thousands of pauses.
     """
 
     _known: dict[str, int] = field(default_factory=dict)
     _paused: dict[str, int] = field(default_factory=dict)
 
     def change(self, scope: str, old: ScopeRecord | None, new: ScopeRecord | None) -> None:
-        """The record of ``scope`` changes from ``old`` to ``new``; None: the scope is not known."""
+        """Count a change of the record of ``scope`` from ``old`` to ``new``; None: the scope is not known."""
         if scope == ROOT:
             return
         known = (new is not None) - (old is not None)
@@ -221,12 +221,12 @@ class StateDelta:
         """Put the tombstone of an alert. Above the limit the oldest ones are removed."""
         if self.tombstone(source) is None:
             self._tombstone_count += 1
-        # At the end: it is the newest.
+        # Put it at the end, because it is the newest.
         self.tombstones.pop(source, None)
         self.tombstones[source] = tombstone
         self._put_tombstones[source] = None
         self._put_tombstones.move_to_end(source)
-        # Two, not one: if the limit was lowered, the count falls to it gradually.
+        # Remove two, not one, so that the count falls gradually after the limit was lowered.
         self._evict_tombstones(2)
 
     def remove_tombstone(self, source: str) -> None:
@@ -256,7 +256,7 @@ class StateDelta:
         own = list(self._put_tombstones)
         for source in [*(one for one in self._state.tombstones if one not in self._put_tombstones), *own]:
             tombstone = self.tombstones.pop(source, self._state.tombstones.get(source))
-            # In their order, so that the newest ones stay last.
+            # Keep the order, so that the newest tombstones stay last.
             self.tombstones[source] = tombstone and tombstone.shifted(secs)
 
     def _evict_tombstones(self, most: int) -> None:
@@ -292,7 +292,7 @@ class StateDelta:
 
 
 def _merge(into: dict[str, _V], changes: Mapping[str, _V | None], *, at_end: bool = False) -> Iterator[None]:
-    """Make ``changes``, a few in each step; ``at_end``: the changed keys come last from then on."""
+    """Apply ``changes``, a few in each step. ``at_end``: move the changed keys to the end."""
     for number, (key, value) in enumerate(changes.items(), 1):
         if at_end or value is None:
             into.pop(key, None)

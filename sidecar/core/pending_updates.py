@@ -18,7 +18,7 @@ class PendingUpdates:
         delta: receives the new records.
         now: seconds since the epoch.
         depends_on_unchanged: whether the command depends on records that it does not change. If another
-            sidecar changes one of them meanwhile, it has to be decided again.
+            sidecar changes one of these records meanwhile, the command has to be decided again.
     """
 
     def __init__(self, delta: StateDelta, now: float, *, depends_on_unchanged: bool = True) -> None:
@@ -48,9 +48,9 @@ class PendingUpdates:
     def finish(self) -> tuple[CoreEvent, ...]:
         """Settle each scope once, put the records into the delta, and return the events in order."""
         events: list[CoreEvent] = []
-        # Recoveries come first: they make room for other pauses under `max_paused_share`.
+        # Recoveries come first, because they allow other pauses under `max_paused_share`.
         updates = list(self._updates.items())
-        # The updates and this object refer to each other. Left alone, they would stay until a full garbage
+        # The updates and this object refer to each other. Without this, they would stay until a full garbage
         # collection.
         self._updates.clear()
         if len(updates) > 1:
@@ -71,7 +71,7 @@ class PendingUpdates:
         return tuple(events)
 
     def _refuse_pause(self, scope: str) -> str:
-        """Why its policy must not pause ``scope``: too many sibling scopes are paused; empty: it may."""
+        """Why the policy must not pause ``scope``: too many siblings are paused; empty: it may pause it."""
         if not scope:
             return ""
         parent = parent_of(scope)
@@ -79,7 +79,7 @@ class PendingUpdates:
         if not share:
             return ""
         self._delta.read_inside.add(parent)
-        # With the scopes that the same command names: a wrong rule may fire for all of them at once.
+        # Count the scopes that this command names, too: a wrong rule may fire for all of them at once.
         known = self._delta.known_inside(parent) + self._new_inside.get(parent, 0)
         most = max(1, math.ceil(share * known - 1e-9))
         paused = self._delta.paused_inside(parent) - is_paused_by_policy(self._delta.record(scope))

@@ -20,7 +20,7 @@ def parse_scope(text: str) -> str:
     """Check that ``text`` is a scope, and return it.
 
     Raises:
-        InvalidScope: it is not; the message names the segment and the reason.
+        InvalidScope: it is not valid; the message names the segment and the reason.
     """
     if text == ROOT:
         return ROOT

@@ -353,7 +353,7 @@ class ScopeUpdate:
         The new hold begins at ``at``, because the gate closes or opens then. Returns whether it was replaced.
         """
         if hold.advised is AdviceCause.PAUSED_SHARE:
-            # Even if the policy advised it for another reason meanwhile. Its reason says why it is advice.
+            # This applies even if the policy advises for another reason now: the hold has its own reason.
             return False
         advised = self._policy.advises_at(at)
         if (hold.advised is None) is (advised is None):

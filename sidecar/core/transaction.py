@@ -96,7 +96,7 @@ class Transaction(StateDelta):
     def _set_policies(self, policies: PolicyTable, now: float) -> CommandOutcome:
         named = set(policies.named_scopes())
         self.require_room_for_scopes(named)
-        # After the check: the changes of a refused command must not be applied with the batch.
+        # Finish after the check: the changes of a refused command must not be applied with the batch.
         self.policies = policies
         updates = PendingUpdates(self, now, depends_on_unchanged=False)
         for scope in self.known_scopes() | named:

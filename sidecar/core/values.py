@@ -94,8 +94,8 @@ class Hold:
         by: the source of the signal, or the name of the operator.
         alertname: name of the alert that caused it; empty: no alert did.
         advised: why it is advice and closes no gate; None: it closes the gate.
-        failed_trials: how many trials in a row failed. If not 0, the hold was put back by the last of them:
-            at its end the next trial begins.
+        failed_trials: how many trials in a row failed. If not 0, the last failed trial put the hold back, and
+            the next trial begins when the hold ends.
     """
 
     kind: HoldKind

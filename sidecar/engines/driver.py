@@ -18,7 +18,7 @@ class DriverFailed(Exception):
 
 
 class AccessRefused(DriverFailed):
-    """The engine refuses the credentials, or requires some. A retry does not help."""
+    """The engine refuses the credentials, or requires credentials. A retry does not help."""
 
 
 class EngineDriver(Protocol):

@@ -213,14 +213,14 @@ class EngineSync:
             if not actual and not paused:
                 await self._remember(paused=False)
         if actual is None and self._commanded == paused:
-            # Its state is unknown, and it already got this command.
+            # The state of the engine is unknown, and the engine already got this command.
             await self._remember(paused=paused)
             if paused and self._driver.repeats_pause:
                 await self._call("pause", lambda: self._driver.set_paused(paused=True))
             return
         if actual != paused:
             if paused:
-                # Before the request, which may take effect even if it fails or the sidecar is killed.
+                # Store the record first: the request may take effect even if it fails or the sidecar dies.
                 await self._remember(paused=True)
             await self._call("pause" if paused else "resume", lambda: self._driver.set_paused(paused=paused))
             self._commanded = self.paused = paused
@@ -243,7 +243,7 @@ class EngineSync:
         await self._remembered.add(self.record)
 
     def _plan_sleep(self, *, paused: bool, restarted: bool) -> None:
-        """Schedule the sleep of an engine that is ``paused``; ``restarted``: its pause begins now."""
+        """Schedule the sleep of a ``paused`` engine. ``restarted``: the pause begins now."""
         if not paused or restarted:
             self.asleep, self._sleep_at = False, None
         if paused and self.config.sleep_after_secs and not self.asleep and self._sleep_at is None:
@@ -295,8 +295,8 @@ class EngineSync:
 
     def _fail(self, error: str) -> None:
         self.in_sync, self.failure = False, error
-        # It may have restarted: the last command no longer counts, and is sent again. `paused` must be None,
-        # because alerts of a paused engine are masked, and they would be masked while it does not answer.
+        # The engine may have restarted, so the last command is sent again. `paused` must be None: alerts of a
+        # paused engine are masked, and must not be masked while the engine does not answer.
         self.paused = self._commanded = None
         if not self._failures:
             logger.error("engine_failed", extra={"fields": {**self._fields, "error": error}})

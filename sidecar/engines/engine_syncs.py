@@ -1,4 +1,4 @@
-"""All engines of the config, and those that left it while they were paused."""
+"""All engines of the config, and the engines that left the config while they were paused."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ class EngineSyncs:
 
     async def _release_own(self, record: PausedEngine) -> None:
         if not record.is_local and self._remembered.others(record):
-            # Another sidecar of the fleet still controls it.
+            # Another sidecar of the fleet still controls the engine.
             await self._remembered.forget(record)
         else:
             self._release_record(record)

@@ -286,7 +286,7 @@ class CounterImports:
         names = {(config.scope, config.name) for config in configs}
         for one in self.all:
             if one not in kept:
-                # With a changed config under the same name, the claim continues.
+                # The claim continues if the config has an import with the same scope and name.
                 continues = (one.config.scope, one.config.name) in names
                 task = self._controller.loop.create_task(one.stop() if continues else one.release())
                 self._leaving.add(task)

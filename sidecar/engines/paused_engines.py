@@ -1,6 +1,6 @@
 """Remembers in the store which engines the sidecar has paused.
 
-A later run resumes those that left the config while the sidecar was down. The store gets no secrets: an
+A later run resumes the engines that left the config while the sidecar was down. The store gets no secrets: an
 engine that needs a bearer token can be resumed only if the token is in a file that still exists, or if the
 config has another engine at the same address.
 
@@ -86,7 +86,7 @@ class PausedEngines:
         is_shared: whether other sidecars use the store.
 
     Attributes:
-        is_shared: the same.
+        is_shared: from the arguments.
     """
 
     def __init__(
@@ -193,7 +193,7 @@ def public_url(config: EngineConfig) -> str:
 
 
 def with_access(config: EngineConfig, others: Iterable[EngineConfig]) -> EngineConfig:
-    """``config`` with the credentials of another engine at the same address, if it has none itself."""
+    """``config`` with the credentials of another engine at the same address, if it has no own credentials."""
     if has_secret(config) or config.bearer_token_file:
         return config
     for other in others:

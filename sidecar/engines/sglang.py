@@ -28,7 +28,7 @@ class SglangDriver(CannotSleep):
     def is_paused(self) -> bool | None:
         """Whether the engine is paused; None: unknown. Raises `DriverFailed`."""
         status, _ = self._http.request("GET", "/ready")
-        # A paused engine answers 503. An unhealthy engine does too.
+        # A paused engine answers 503, and so does an unhealthy engine.
         return False if status in SUCCESS else None if status == _UNAVAILABLE else _refused("/ready", status)
 
     def set_paused(self, *, paused: bool) -> None:

@@ -63,7 +63,7 @@ def effect_of(
     Args:
         alert: what was applied.
         outcome: what the core decided.
-        record: the record of ``scope`` after it.
+        record: the record of ``scope`` after the alert.
         policy: the policy of ``scope``.
         scope: the scope of the alert.
 

@@ -22,7 +22,7 @@ Json = dict[str, object]
 
 
 class Explainer:
-    """Explains the alerts of one notification, each after the ones before it. Nothing is applied.
+    """Explains the alerts of one notification, each as if the previous ones were applied. Applies nothing.
 
     Args:
         config: the config.
@@ -43,7 +43,7 @@ class Explainer:
     ) -> None:
         self._config = config
         self._interpreter = AlertInterpreter(config.alerts)
-        # Without tombstones: a running sidecar may end alerts between two explanations, while the oldest
+        # Use no tombstones: a running sidecar may end alerts between two explanations, while the oldest
         # tombstones are iterated.
         unchanged = copy.copy(state)
         unchanged.tombstones = dict(state.tombstones)

@@ -102,7 +102,7 @@ class HookDelivery:
         if (entry_id and entry_id <= self.position.entry_id) or not wants(self.config, event):
             return
         if event.id in self._early:
-            # It was queued before the history contained it.
+            # The event was queued before the history contained it.
             self._early.remove(event.id)
             return
         if not entry_id:
@@ -110,7 +110,7 @@ class HookDelivery:
         self._count_dropped(self._queue.put(event))
 
     def skip_to(self, entry_id: int) -> None:
-        """All entries up to ``entry_id`` were offered. If no event waits, the hook has received them."""
+        """Note that entries up to ``entry_id`` were offered. If no event waits, the hook received them."""
         if not self._queue and entry_id > self.position.entry_id:
             self.position = HookPosition(entry_id, self.position.notes)
             self._on_progress()

@@ -12,7 +12,7 @@ class HookQueue:
     """A bounded queue. If it is full, the oldest event that is not being sent is dropped.
 
     Args:
-        most: the most events that wait.
+        most: maximum number of waiting events.
 
     Attributes:
         sending: whether the oldest event is being sent.
@@ -28,7 +28,7 @@ class HookQueue:
         return len(self._events)
 
     def put(self, event: HookEvent) -> int:
-        """Add ``event`` at the end. Returns how many events were dropped for it."""
+        """Add ``event`` at the end. Returns how many events were dropped to make room."""
         self._events.append(event)
         self._filled.set()
         return self._drop()

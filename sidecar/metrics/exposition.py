@@ -109,7 +109,7 @@ class Exposition:
 
     async def _encode_process(self, metric_format: _Format) -> list[bytes]:
         """The families of the process and of the Python runtime, encoded."""
-        # In a thread: the process collector lists all open files, one for each connection.
+        # Run in a thread, because the process collector lists all open files, one for each connection.
         runtime = await asyncio.to_thread(lambda: list(self._runtime.collect()))
         process_lines: list[bytes] = []
         time_slice = TimeSlice()
