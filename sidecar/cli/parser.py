@@ -46,7 +46,7 @@ class _CommandModule(Protocol):
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """As wide as the terminal. argparse itself would load `shutil` and three compression modules."""
+    """Formats help at the terminal's width. argparse would load `shutil` and three compression modules."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_width() - 2)

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         config = load()
-        # Errors found here become one clear line. In the worker they would only show as a failed start.
+        # An error found here becomes one clear line. In the worker it would only show as a failed start.
         Keyring(config.auth.credentials, os.environ)
         if config.tls:
             problems = check_files(path, os.environ, overrides, sections=("tls",))

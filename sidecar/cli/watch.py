@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> NoReturn:
             for line in table.lines(_row(snapshot)):
                 print_text(line)
         else:
-            # One object a line, also for --json: a program reads a stream line by line.
+            # Print one object per line for --json too, because programs read a stream line by line.
             print_items([snapshot])
         sys.stdout.flush()
     raise CommandFailed(f"{shown_url(options)} ended the response")

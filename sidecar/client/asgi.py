@@ -83,7 +83,7 @@ class GateMiddleware:
         status = 0
         sending: Awaitable[None] | None = None
 
-        # Not a coroutine function: it would create one more coroutine for each message.
+        # A coroutine function would create one more coroutine for each message.
         def observe(message: Message) -> Awaitable[None]:
             nonlocal status, sending
             if not status and message["type"] == "http.response.start":
@@ -231,7 +231,7 @@ class _RequestReader:
             trial = await opening
         finally:
             if not opening.done():
-                # It counts as abandoned.
+                # The request counts as abandoned.
                 opening.cancel()
                 await asyncio.gather(opening, return_exceptions=True)
         return None if self._left else trial

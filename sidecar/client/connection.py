@@ -242,7 +242,7 @@ def _json(data: bytes) -> Any:  # noqa: ANN401
     try:
         return json.loads(data)
     except (ValueError, RecursionError):
-        # For example a proxy's own page. Its status is enough.
+        # The body may be a proxy's own page. Its status is enough.
         return None
 
 

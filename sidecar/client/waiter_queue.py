@@ -57,7 +57,7 @@ class WaiterQueue:
         self._listeners: dict[asyncio.Future[None], asyncio.AbstractEventLoop] = {}
 
     def __iter__(self) -> Iterator[LocalWaiter]:
-        """All current waiters: released ones first, then by priority and arrival."""
+        """All current waiters: released waiters first, then by priority and arrival."""
         return iter([*self._released, *chain.from_iterable(reversed(self._parked))])
 
     @property

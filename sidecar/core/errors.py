@@ -55,7 +55,7 @@ class TooManyScopes(CoreError):
 
 
 def closest_match(name: str, known: Iterable[str]) -> str | None:
-    """The one of ``known`` that is most similar to ``name``, whatever the case; None: none is similar."""
+    """The most similar of the ``known`` names to ``name``, ignoring case; None: no name is similar."""
     import difflib  # noqa: PLC0415 - only mistakes need it
 
     by_lower_case = {one.lower(): one for one in known}

@@ -96,7 +96,7 @@ class EngineSyncs:
         self._given_up = [engine for engine in self._given_up if engine.key not in keys]
         for engine in self.all:
             if engine not in kept:
-                # With a changed config the sidecar still controls the engine.
+                # The sidecar still controls an engine whose config has changed.
                 if engine.key in keys:
                     self._remove(engine, engine.stop())
                 else:

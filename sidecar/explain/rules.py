@@ -12,7 +12,7 @@ _BARE_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 
 
 def explain_rules(rules: RuleSet, alert: Alert, locations: Mapping[str, str]) -> list[Json]:
-    """Each rule up to the one that decides, and why the others do not match.
+    """Each rule up to the deciding rule, and why the earlier rules do not match.
 
     Args:
         rules: the rules of the config.

@@ -250,7 +250,7 @@ class EventStreams:
             for gate in changed:
                 for topic in self._topics_of(gate, tree):
                     if topic not in changed_topics:
-                        # Its changes are kept until every stream is notified.
+                        # Keep the changes of the topic until every stream is notified.
                         changed_topics[topic] = None
                         topic.fell_behind()
                     topic.add(gate)

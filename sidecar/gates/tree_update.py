@@ -148,6 +148,6 @@ def merge_changes(updates: list[TreeUpdate], now: float) -> TreeUpdate:
         merged.added |= update.added
         merged.changed |= update.changed
         for gate in (*update.opened, *update.closed):
-            # It may have changed again.
+            # The gate may have changed again.
             (merged.closed if gate.closed else merged.opened)[gate] = None
     return merged

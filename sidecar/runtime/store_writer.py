@@ -149,7 +149,7 @@ class StoreWriter:
     ) -> Batch | None:
         """The batch to store; None: nothing has changed."""
         parts = [outcome.events for outcome in outcomes if outcome.events]
-        # Not copied if there is one: it may be long.
+        # Do not copy a single list, because it may be long.
         events = parts[0] if len(parts) == 1 else tuple(chain.from_iterable(parts))
         seen = transaction.seen_watchdog
         newly_seen = seen != state.seen_watchdog

@@ -184,7 +184,7 @@ def _decoder(hint: Any, nested: Callable[[Any], _Decoder]) -> _Decoder:  # noqa:
     if is_dataclass(hint):
         return nested(hint)
     if issubclass(hint, Enum):
-        # This takes a third of the time of a call of the class.
+        # The lookup takes a third of the time of a call of the class.
         return {one.value: one for one in hint}.__getitem__
     if hint in (str, float, int, bool):
         return hint  # type: ignore[no-any-return] # a type converts

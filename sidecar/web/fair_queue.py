@@ -71,7 +71,7 @@ class FairQueue:
         """Serve one request of ``connection``, which is first in the queue."""
         more = False
         try:
-            # It stays first in the queue until then, so that nothing schedules a second slice.
+            # The connection stays first in the queue until then, so that nothing schedules a second slice.
             connection.queued = False
             more = connection.serve_next()
         except Exception:  # noqa: BLE001 - recorded; the other connections are still served

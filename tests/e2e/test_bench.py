@@ -23,7 +23,7 @@ report = LazyModule("bench.report")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str, Path]:
     """The files that the short form wrote, its output, and its plot."""
     folder = tmp_path_factory.mktemp("bench")
-    # It pins itself to one core, so it runs in a separate process.
+    # The benchmark pins itself to one core, so it runs in a separate process.
     command = [sys.executable, "-m", "bench", "--short"]
     command += ["--json", str(folder / "found.json"), "--plot", str(folder / "found.png")]
     ended = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=300)

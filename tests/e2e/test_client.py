@@ -102,7 +102,7 @@ def test_a_cancelled_task_no_longer_waits(sidecar: Sidecar, gate: Gate) -> None:
 
     async def main() -> None:
         task = asyncio.create_task(gate.wait_async(30))
-        await asyncio.to_thread(eventually, lambda: gate.counts["blocked"], "it waits")
+        await asyncio.to_thread(eventually, lambda: gate.counts["blocked"], "the request waits")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -172,7 +172,7 @@ def test_a_guarded_generator_waits_without_holding_its_loop(sidecar: Sidecar, ga
 
     async def read_at_a_closed_gate() -> list[int]:
         reading = asyncio.ensure_future(read())
-        await asyncio.to_thread(eventually, lambda: gate.counts["blocked"] == 1, "it waits")
+        await asyncio.to_thread(eventually, lambda: gate.counts["blocked"] == 1, "the request waits")
         await asyncio.to_thread(sidecar.resume, gate.settings.scope)
         return await reading
 
@@ -186,9 +186,9 @@ def test_callbacks_are_called_with_each_change(sidecar: Sidecar, gate: Gate) -> 
     told = []
     stop = gate.on_change(lambda is_open, snapshot: told.append((is_open, snapshot and snapshot.reason)))
     gate.on_change(lambda *_: 1 / 0)
-    eventually(lambda: gate.snapshot, "it knows")
+    eventually(lambda: gate.snapshot, "the client has a snapshot")
     close_gate(sidecar, gate, "told")
-    eventually(lambda: (False, "told") in told, "it is told")
+    eventually(lambda: (False, "told") in told, "the callback gets the pause")
     stop()
     sidecar.resume(gate.settings.scope)
     eventually(lambda: gate.is_open, "open")
@@ -217,7 +217,7 @@ def test_a_forked_child_follows_the_gate_by_itself(sidecar: Sidecar, gate: Gate)
         try:
             gate.wait(10)
             os.write(writer, b"1")
-            eventually(lambda: not gate.is_open, "the child sees it close")
+            eventually(lambda: not gate.is_open, "the child sees the closed gate")
             os.write(writer, b"2")
             gate.wait(30)
             status = 0 if gate.counts["requests"] == 2 else 3
@@ -231,7 +231,9 @@ def test_a_forked_child_follows_the_gate_by_itself(sidecar: Sidecar, gate: Gate)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     os.close(reader)
     os.close(writer)
-    eventually_equal(lambda: sidecar.counters(gate.settings.scope)["requests_total"], 3, "both have reported")
+    eventually_equal(
+        lambda: sidecar.counters(gate.settings.scope)["requests_total"], 3, "both processes have reported"
+    )
 
 
 def test_greenlets_wait_without_blocking_their_thread(sidecar: Sidecar, scope: str) -> None:

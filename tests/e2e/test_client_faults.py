@@ -239,7 +239,7 @@ def test_a_stuck_thread_does_not_keep_the_gate_open(monkeypatch) -> None:
     def sticks(self, method, route, **kwargs):
         if "If-None-Match" in (kwargs.get("headers") or {}):
             stuck.set()
-            go.wait()  # like a name server that does not answer
+            go.wait()  # simulates a name server that does not answer
         return original(self, method, route, **kwargs)
 
     monkeypatch.setattr(Connection, "request", sticks)

@@ -56,7 +56,7 @@ print(time.monotonic() - began)
     with HostileServer(lambda request: stalls(server, b"")) as server:
         done = exit_of(script, server.url)
     assert done.returncode == 0, done.stderr
-    # One after another, they would take over 100 s.
+    # One after the other, the gates would take over 100 s to close.
     assert float(done.stdout) < 15
 
 
@@ -110,7 +110,7 @@ def test_a_gate_is_copied_and_pickled_by_its_settings() -> None:
             with other:
                 assert other is not gate
                 assert other.settings == gate.settings
-                eventually(lambda other=other: other.health.reachable, "it follows by itself")
+                eventually(lambda other=other: other.health.reachable, "the copy follows the gate by itself")
         agent = pickle.loads(pickle.dumps(Agent("x", server.url, ttl_secs=3)))
         assert (agent.name, agent.settings.url, agent._ttl_secs) == ("x", server.url, 3)
 

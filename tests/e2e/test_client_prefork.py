@@ -50,7 +50,7 @@ class WebServer(Process):
         super().__init__([sys.executable, *given], ROOT, environment(sidecar, scope))
 
     def __enter__(self) -> Self:
-        eventually(lambda: self.alive() or self._listens in "".join(self.lines), "it listens")
+        eventually(lambda: self.alive() or self._listens in "".join(self.lines), "the server listens")
         return self
 
     def statuses(self) -> set[int]:
@@ -76,7 +76,7 @@ SERVERS = {
     "gunicorn-gevent": ([*GUNICORN, "-k", "gevent", "gated_wsgi:app"], "Listening at"),
     "uwsgi": (UWSGI, "spawned uWSGI worker"),
     "uwsgi-fork-hooks": ([*UWSGI, "--py-call-uwsgi-fork-hooks"], "spawned uWSGI worker"),
-    # One process: without a master, nothing would end the others with it.
+    # Start one process: without a master, nothing would end the other processes.
     "uwsgi-no-master": (
         [one.format(address="{address}", workers=1) for one in UWSGI if one != "--master"],
         "spawned uWSGI worker",
@@ -103,7 +103,7 @@ def test_a_host_without_threads_is_logged_with_the_remedy(sidecar: Sidecar) -> N
     with WebServer(sidecar, "no-threads", *SERVERS["uwsgi-no-threads"]) as server:
         assert server.statuses() == {200}
         said = "background threads do not run in this process: uWSGI runs without threads"
-        eventually(lambda: said in "".join(server.lines), "it is logged")
+        eventually(lambda: said in "".join(server.lines), "the remedy is logged")
         assert "Remedy: set enable-threads = true" in "".join(server.lines)
         # The threads of the requests send the reports.
         eventually(
@@ -124,7 +124,7 @@ class CeleryWorker(Process):
         super().__init__([sys.executable, *command], folder, self._env)
 
     def __enter__(self) -> Self:
-        eventually(lambda: self.alive() or " ready." in "".join(self.lines), "it is ready")
+        eventually(lambda: self.alive() or " ready." in "".join(self.lines), "the worker is ready")
         return self
 
     def answers(self) -> tuple[set[str], set[int]]:

@@ -42,7 +42,7 @@ class AdmissionOrder:
                 asyncio.run_coroutine_threadsafe(self._task(number), self._loop)
             else:
                 threading.Thread(target=self._thread, args=(number,), daemon=True).start()
-            eventually(lambda want=number + 1: gate.counts["blocked"] >= want, "it waits")
+            eventually(lambda want=number + 1: gate.counts["blocked"] >= want, "the request waits")
 
     def _thread(self, number: int) -> None:
         self._gate.wait(60)
@@ -77,7 +77,7 @@ def test_a_request_whose_wait_ends_during_a_ramp_passes(sidecar: Sidecar) -> Non
         passed = AdmissionOrder(gate, 2)
         with ThreadPoolExecutor() as pool:
             last = pool.submit(gate.wait, 1.5)
-            eventually_equal(lambda: gate.counts["blocked"], 3, "it waits")
+            eventually_equal(lambda: gate.counts["blocked"], 3, "the request waits")
             sidecar.resume("ramp-too")
             last.result(60)
         assert gate.counts["timed_out"] == 0

@@ -32,7 +32,7 @@ def test_a_refusal_is_logged_once_as_a_configuration_error(status, unreachable, 
         HostileServer(answers) as server,
         Gate(server.url, scope="a", unreachable=unreachable, report_secs=0) as gate,
     ):
-        eventually(lambda: len(server.watches) > 2, "it is asked again")
+        eventually(lambda: len(server.watches) > 2, "the client polls again")
         health = gate.health
         assert health.misconfigured
         assert health.reachable is False

@@ -32,7 +32,7 @@ def test_without_its_sidecar_a_client_uses_the_last_known_state_and_then_its_fal
     if was == "closed":
         own.pause("a", "before")
     with Gate(own.url, scope="a", unreachable=policy, stale_after_secs=1.5, report_secs=0.2) as gate:
-        eventually(lambda: gate.snapshot, "it knows")
+        eventually(lambda: gate.snapshot, "the client has a snapshot")
         assert gate.is_open is (was == "open")
         own.kill()
         eventually(lambda: gate.health.reachable is False, "the loss is noticed")
@@ -46,7 +46,7 @@ def test_without_its_sidecar_a_client_uses_the_last_known_state_and_then_its_fal
                 gate.wait(0.05)
         own.session.close()
         own.restart()
-        eventually(lambda: gate.health.reachable, "it is back")
+        eventually(lambda: gate.health.reachable, "the sidecar is back")
         eventually(lambda: gate.is_open is (was == "open"), "the client follows the gate again")
         assert not gate.health.fallback
 
@@ -56,14 +56,14 @@ def test_a_sidecar_that_hangs_delays_no_request_longer_than_its_wait(own: Sideca
         gate.wait()
         os.kill(own.worker_pid, signal.SIGSTOP)
         try:
-            eventually(lambda: gate.health.fallback, "it is noticed")
+            eventually(lambda: gate.health.fallback, "the client notices the hang")
             began = time.monotonic()
             with pytest.raises(InferencePaused):
                 gate.wait(0.3)
             assert time.monotonic() - began < 5
         finally:
             os.kill(own.worker_pid, signal.SIGCONT)
-        eventually(lambda: gate.is_open, "it is back")
+        eventually(lambda: gate.is_open, "the sidecar is back")
         gate.wait(0)
 
 

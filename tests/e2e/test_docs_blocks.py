@@ -219,7 +219,7 @@ def proxies(block: Block, _: Path) -> None:
     }
 
 
-# -- other languages---------------------------------------------------------------------------------------
+# -- other languages --------------------------------------------------------------------------------------
 
 
 def python(block: Block, _: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_planted_mistake_in_a_command_is_caught(tmp_path: Path, planted: str) 
         shell(Block("a", "sh", f"{planted}\n"), tmp_path)
 
 
-# -- blocks that run----------------------------------------------------------------------------------------------
+# -- blocks that run ---------------------------------------------------------------------------------------------
 
 
 def test_python_blocks_that_need_a_sidecar_run(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_a_broken_link_anchor_or_diagram_fails_the_build(tmp_path: Path) -> None
 def test_mike_publishes_a_version_beside_the_others(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "README.md").write_text("# A\n")
-    # With the plain theme: this test is about mike, not the site.
+    # Use the plain theme, because this test checks mike and not the site.
     (tmp_path / "mkdocs.yml").write_text(
         "site_name: a\nsite_url: ''\nplugins: [mike: {canonical_version: latest}]\n"
     )

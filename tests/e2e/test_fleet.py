@@ -24,7 +24,7 @@ from harness.sidecar import Sidecar
 
 CONFIG = {"defaults": {"pause_on_distressed": True, "max_pause_secs": 0}}
 KILLS = int(os.environ.get("SOAK_FLEET_KILLS", "3"))
-# In a long run, ten sidecars for one Redis.
+# A long run uses ten sidecars on one Redis.
 REDIS_EVERY = 3 if KILLS < 11 else 11
 
 
@@ -141,7 +141,7 @@ def test_a_client_that_changes_sidecars_misses_no_change(fleet: Fleet) -> None:
         three.pause("moving")
         assert waiting.result().json()["gate"] == "closed"
     fleet.wait_for_gates("moving", "closed")
-    # A change that happened while the client was connected to none of the sidecars.
+    # The gate closed while the client was connected to no sidecar.
     answer = one.get("/v1/watch/moving?wait=20", headers={"If-None-Match": tag})
     assert (answer.status_code, answer.json()["gate"]) == (200, "closed")
     # A stream begins with the current state, even if the client has seen events of another sidecar.
@@ -248,7 +248,9 @@ def test_every_acknowledged_pause_survives_a_failover_to_a_replica_that_lagged()
         replica = stack.enter_context(
             RedisServer({"replicaof": f"127.0.0.1 {master.port}", "repl-ping-replica-period": "1"})
         )
-        eventually(lambda: "master_link_status:up" in replica.cli("info", "replication"), "it replicates")
+        eventually(
+            lambda: "master_link_status:up" in replica.cli("info", "replication"), "the replica is connected"
+        )
         port = free_port()
         sentinel = stack.enter_context(_Sentinel(replica.folder, port, master.port))
         eventually(lambda: "slaves=1" in sentinel.cli("info", "sentinel"), "Sentinel knows the replica")

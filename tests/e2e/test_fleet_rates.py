@@ -44,7 +44,7 @@ def test_all_sidecars_together_admit_at_the_rate_with_and_without_redis(redis: R
             one, two, three = running
             requests.send(one, 300)
             requests.send(two, 300)
-            await until(lambda: requests.count(two) >= 15, "both admit")
+            await until(lambda: requests.count(two) >= 15, "both sidecars admit requests")
             requests.send(three, 20, priority=9)
             # Urgent requests are admitted first, at any sidecar.
             await until(lambda: requests.count(three) == 20, "the urgent ones have passed")
@@ -76,7 +76,7 @@ def test_a_request_at_an_idle_sidecar_passes_at_once(redis: RedisServer) -> None
             for one in running:
                 requests.send(one, 1)
             began = time.monotonic()
-            await until(lambda: requests.count() == 2, "both have passed")
+            await until(lambda: requests.count() == 2, "both requests have passed")
             # The requests did not wait until the lease of another sidecar expired.
             assert all(at - began < LEASE_SECS for at, _ in requests.passed)
 

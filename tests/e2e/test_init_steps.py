@@ -16,7 +16,7 @@ from harness.process import Process, program
 from harness.sidecar import Sidecar
 from sidecar.cli import main
 
-# The program as Debian names it, and more options: Debian's default is one data folder for all, and Prometheus sends
+# Debian's names of the programs, and more options: Debian's default is one data folder for all, and Prometheus sends
 # an alert again only after a minute.
 PROGRAMS = {
     "alertmanager": ("prometheus-alertmanager", ["--storage.path=alertmanager"]),

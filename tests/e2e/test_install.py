@@ -51,7 +51,7 @@ def must(*command: str, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    # From a copy, so that the build writes nothing into the checkout.
+    # Build from a copy, so that the build writes nothing into the checkout.
     source = folder / "source"
     source.mkdir()
     files = ("sidecar", "alerts", "docs/man", "pyproject.toml", "README.md", "LICENSE")

@@ -157,7 +157,10 @@ def test_a_client_that_leaves_while_waiting_is_counted_and_never_reaches_the_ser
         with socket.create_connection(("127.0.0.1", server.port)) as sock:
             sock.sendall((head + body).encode())
             sidecar.wait_for_waiters("leave", 1)
-        eventually(lambda: sidecar.counters("leave")["requests_abandoned"] > before, "it is counted")
+        eventually(
+            lambda: sidecar.counters("leave")["requests_abandoned"] > before,
+            "the request counts as abandoned",
+        )
         sidecar.resume("leave")
         eventually(lambda: say(server.client()), "open again")
         assert requests.get(f"{server.url}/health", timeout=30).json()["chat"] == seen + 1

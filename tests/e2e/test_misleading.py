@@ -66,7 +66,7 @@ def test_an_alert_whose_resolve_was_lost_while_the_sidecar_was_down_ends_within_
     pair.pause_by("Lost")
     own.kill()
     pair.am.resolve("Lost", **CLOSED)
-    eventually(lambda: not pair.am.listed("Lost"), "Alertmanager forgets it")
+    eventually(lambda: not pair.am.listed("Lost"), "Alertmanager no longer lists the alert")
     eventually(
         lambda: any("connection refused" in line for line in pair.am.lines),
         "Alertmanager's notification failed",
@@ -110,7 +110,7 @@ def test_an_alert_that_resolves_while_silenced_ends(pair: SidecarPair) -> None:
     own = pair.sidecar(alertmanager={"count_suppressed": True})
     pair.pause_by("Known")
     pair.am.silence("Known")
-    eventually_equal(lambda: pair.am.listed("Known"), ["suppressed"], "it is silenced")
+    eventually_equal(lambda: pair.am.listed("Known"), ["suppressed"], "the alert is silenced")
     pair.settled()
     assert own.status()["gate"] == "closed", "count_suppressed is set"
     pair.am.resolve("Known", **CLOSED)

@@ -168,7 +168,7 @@ def test_the_files_of_the_readme_pause_the_intended_scope_only(tree: Path, tmp_p
             )
 
             alertmanager.fire("DiskFull", severity="critical")
-            eventually(lambda: alertmanager.listed("DiskFull"), "Alertmanager has it")
+            eventually(lambda: alertmanager.listed("DiskFull"), "Alertmanager has the alert")
             rounds = "wellbeing_reconciliations_total"
             asked = stage.metric(rounds, result="done")
             eventually(lambda: stage.metric(rounds, result="done") > asked + 1, "Alertmanager is asked")

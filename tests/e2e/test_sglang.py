@@ -47,7 +47,7 @@ def test_requests_wait_at_the_gate_with_one_and_with_several_processes() -> None
                 def passes(port: str = port) -> bool:
                     return requests.post(f"http://127.0.0.1:{port}/generate", json={}, timeout=30).ok
 
-                eventually(passes, "it passes the open gate")
+                eventually(passes, "the request passes the open gate")
         finally:
             for _, server in servers:
                 server.stop()

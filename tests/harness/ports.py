@@ -54,7 +54,7 @@ class PortAllocator:
         untried = blocks(*map(int, _RANGE.read_text().split()))
         random.Random(self._seed).shuffle(untried)
         for block in untried:
-            # Like a port, an abstract name has one owner in a network namespace, and is free when its owner ends.
+            # Like a port, an abstract socket name has one owner in a network namespace, and is free when the owner ends.
             claim = socket.socket(socket.AF_UNIX)
             try:
                 claim.bind(f"\0wellbeing-test-ports-{block[0]}")

@@ -47,7 +47,7 @@ class RedisServer(Process):
         return self
 
     def __exit__(self, *exc: object) -> None:
-        # Not SIGTERM: Redis ignores it while it writes the first append-only file of a replica.
+        # Do not use SIGTERM: Redis ignores it while it writes the first append-only file of a replica.
         if self._popen.poll() is None:
             self.kill()
         super().__exit__(*exc)

@@ -130,7 +130,7 @@ class SimulatedClient:
         self.admitted += demand.granted
         self.trial = demand.trial
         self.sim.admitted += [(self.sim.loop.now, self.scope)] * demand.granted
-        # As in the client package, so that not all clients ask at the same time.
+        # Random as in the client package, so that not all clients send requests at the same time.
         self.sim.loop.call_later(self.pause * RANDOM.uniform(0.4, 1.6), self.ask)
 
     def die(self) -> None:

@@ -203,7 +203,7 @@ def test_the_driver_blocks_a_group_through_the_api_and_unblocks_it(parts: Parts)
     )
     assert chat(parts.url).ok, "another group is not blocked"
     parts.sidecar.resume("driver/blocked")
-    eventually(lambda: chat(parts.url, BLOCKED).ok, "it is unblocked")
+    eventually(lambda: chat(parts.url, BLOCKED).ok, "the group is unblocked")
     assert blocked_rows(parts) == ""
 
 

@@ -60,7 +60,7 @@ class Parts:
 def gate_before(engine: str, folder: Path, **policy: Any) -> Iterator[Parts]:
     """A sidecar with its own Prometheus and Alertmanager, and nginx as its gate before llama-server."""
     address = engine.removeprefix("http://")
-    # Without a pod, the scope of its alerts is its namespace and its job.
+    # Without a pod, the scope of the engine's alerts is its namespace and its job.
     # A busy llama-server answers one scrape between two tokens, which may take more than a second.
     scrape = {
         "job_name": "llama",
@@ -171,7 +171,7 @@ def test_an_overload_closes_the_gate_and_its_end_opens_it(parts: Parts) -> None:
         crowd.over.set()
         blocked = parts.sidecar.counters(SCOPE)["requests_blocked"]
         late = pool.submit(answered, parts.gated, 2)
-        eventually(lambda: parts.sidecar.counters(SCOPE)["requests_blocked"] > blocked, "it waits")
+        eventually(lambda: parts.sidecar.counters(SCOPE)["requests_blocked"] > blocked, "the request waits")
         assert not late.done()
         parts.sidecar.wait_for_gate(SCOPE, "open", OVERLOAD_SECS)
         assert written(late.result()) == 2

@@ -89,7 +89,9 @@ def test_a_request_waits_at_the_middleware_and_is_woken(parts) -> None:
     with ThreadPoolExecutor(1) as pool:
         eventually_equal(lambda: sidecar.status("m")["gate"], "closed", "the gate is closed")
         waiting = pool.submit(chat, url)
-        eventually(lambda: sidecar.counters("m")["requests_blocked"] >= 1, "it waits in vLLM's process")
+        eventually(
+            lambda: sidecar.counters("m")["requests_blocked"] >= 1, "the request waits in vLLM's process"
+        )
         assert not waiting.done()
         assert requests.get(f"{url}/v1/models", timeout=30).ok
         sidecar.resume("m")

@@ -77,7 +77,7 @@ class ApiProtocol(LimitedParser):
         self._context.budget.set(self, 0)
         if self._disconnected is not None:
             self._disconnected()
-        # These refer to the protocol. Without the cycle, the garbage collector has no work.
+        # Drop the references to the protocol. Without a cycle, the garbage collector has no work.
         self.flow.detach()
         self._refusal = self._check_access = self._disconnected = None
         # Restore the state before the first request.

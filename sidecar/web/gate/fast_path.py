@@ -258,7 +258,7 @@ class GateFastPath:
         shortest = min(self.limits.header_timeout_secs, self.limits.write_timeout_secs)
         ticks = max(1, min(_SWEEP_TICKS, int(shortest / _TICK_SECS)))
         if self._ticks % ticks == 0:
-            # In batches, because checking ten thousand connections at once takes several milliseconds.
+            # Sweep in batches, because checking ten thousand connections at once takes several milliseconds.
             sweep = partial(self._sweep, ticks * _TICK_SECS)
             review_connections(self.loop, self.connections, sweep, self._failures, _SWEEPER)
         self.on_tick()

@@ -153,7 +153,7 @@ def test_resolves_are_accepted_after_the_grace_period_and_a_second_notification(
     assert driver.watchdog.ignores_missing_alerts
     assert not driver.marks_blind(), "the sidecar is no longer blind"
     driver.wait(31)
-    assert driver.commands == [], "the one notification may have been a retry of an old one"
+    assert driver.commands == [], "a single notification may be a retry of an old notification"
     driver.receive(firing=True)
     assert driver.commands == [AcceptResolves()]
     assert not driver.watchdog.ignores_missing_alerts
@@ -204,7 +204,7 @@ def test_missing_alerts_do_not_end_if_the_watchdog_is_missing_too() -> None:
     driver.watchdog.record_listing(True, complete=True, queried_at=driver.clock.at)
     assert not driver.watchdog.ignores_missing_alerts
     driver.watchdog.record_listing(False, complete=True, queried_at=driver.clock.at)
-    assert driver.watchdog.ignores_missing_alerts, "it was listed before"
+    assert driver.watchdog.ignores_missing_alerts, "the watchdog was listed before"
 
 
 def test_a_watchdog_that_only_another_alertmanager_sends_need_not_be_listed() -> None:

@@ -61,7 +61,7 @@ def test_the_list_of_one_engine_exempts_no_other_route_of_another() -> None:
         for engine, _, path in ROUTES
         if path in HARMLESS and path not in common and path not in HARMLESS_PATHS[engine]
     }
-    assert not leaks, "list it for this engine as well, if it is harmless there"
+    assert not leaks, "list the path for this engine as well, if it is harmless there"
 
 
 def test_every_websocket_is_gated() -> None:

@@ -138,4 +138,4 @@ def test_the_count_is_right_for_any_changes_in_one_batch(batches, limit) -> None
         core_state.apply(transaction)
         assert len(core_state.tombstones) <= limit
         received = [one.received_at for one in core_state.tombstones.values()]
-        assert received == sorted(received), "in the order in which they were received"
+        assert received == sorted(received), "the tombstones are in the order of their receipt"

@@ -126,7 +126,7 @@ def test_a_case_has_settled_when_the_gate_is_open_and_the_backlog_is_served(faul
     one.load.statuses[200] = 90
     assert one.is_settled(time.time() + 1)
     one.turns.append((time.time(), "pause"))
-    assert not one.is_settled(time.time() + 1), "it has closed again"
+    assert not one.is_settled(time.time() + 1), "the gate has closed again"
 
 
 def test_the_table_has_a_cell_for_each_setting_that_was_tried() -> None:

@@ -91,7 +91,7 @@ def test_a_restriction_holds_from_the_step_in_which_it_becomes_visible(tree: Gat
     inside = tree.gates["team/3"]
     assert inside.following is not None
     endings = [tree.waiting_room.request(RecordingWaiter(), inside, None, 60) for _ in range(30)]
-    assert endings[-1] is None, "the rate of the parent counts for a gate whose parent nobody has read"
+    assert endings[-1] is None, "the rate of the parent applies to a gate before the parent was read"
     assert inside.limiting is tree.gates["team"].limiting
     for _ in tree.settle(update):
         pass

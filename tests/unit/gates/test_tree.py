@@ -353,7 +353,7 @@ def test_advice_closes_no_gate_and_its_time_is_counted(tree: GateTree) -> None:
     assert not any(gate.closed for gate in tree.gates.values())
     tree.update({"a/b": advised, "a": ScopeRecord(manual=HOLDS[0])}, 14.0)
     assert inside.closed
-    assert inside.advice is ADVICE, "it would be closed without the operator's hold as well"
+    assert inside.advice is ADVICE, "the gate would be closed without the operator's hold as well"
     tree.update({"a/b": ScopeRecord()}, 20.0)
     assert (inside.advised_secs(30.0), tree.gates["a"].advised_secs(30.0)) == (10.0, 4.0)
 

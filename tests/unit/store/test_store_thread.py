@@ -1,4 +1,4 @@
-"""The thread of a store runs work in order, and survives whatever the work raises."""
+"""The thread of a store runs work in order, and survives any exception of the work."""
 
 from __future__ import annotations
 
