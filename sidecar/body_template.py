@@ -40,7 +40,7 @@ def _environment() -> Environment:
 def _compile(text: str) -> Template:
     """The template of ``text``.
 
-    Environments and templates contain reference cycles, and the sidecar seldom collects those. So a reload
+    Environments and templates contain reference cycles, and the sidecar seldom collects cycles. So a reload
     compiles a template only for a text that has changed.
 
     Raises:

@@ -10,8 +10,8 @@ class RedisAccess:
     """How Redis is reached, and what the fleet requires of it.
 
     Attributes:
-        username: the ACL user; empty: the one in the URL, else the default user.
-        password: its password; empty: the one in the URL, if any.
+        username: the ACL user; empty: the user in the URL, else the default user.
+        password: its password; empty: the password in the URL, if any.
         password_file: file with the password, read at each connection.
         ca_file: CA bundle; empty: the system's trust store.
         cert_file: client certificate.

@@ -83,7 +83,7 @@ class Watchdog:
         records: the records of the controller, by scope; they are read again when alerts end.
         was_blind: whether the sidecar was blind by the last entry of the history.
         seen_alertname: name of the watchdog alert that was received before the start; empty: none.
-        acts: whether this sidecar's commands are applied; in a fleet only those of the leader are.
+        acts: whether this sidecar's commands are applied; in a fleet only the leader's commands are.
     """
 
     def __init__(

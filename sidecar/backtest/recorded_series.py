@@ -51,7 +51,7 @@ class RecordedSeries:
         self._found: dict[str, _Finding] = {}
 
     def check(self, alerts: Sequence[AlertingRule]) -> list[str]:
-        """Look for all series that ``alerts`` use; return notes on those that begin within the range.
+        """Look for all series that ``alerts`` use; return notes on series that begin within the range.
 
         Raises: BacktestError: one is missing although its expression gives samples, or its own sources are
         missing.

@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that ``arguments`` name.
 
     Args:
-        arguments: arguments without the program's name; None: those of the process.
+        arguments: arguments without the program's name; None: the arguments of the process.
 
     Returns:
         The exit status: one of `sidecar.cli.exit_statuses`.

@@ -1,7 +1,7 @@
 """ASGI middleware: requests wait at the gate, except for a few harmless ones.
 
-`sidecar.client.wsgi` has a class of the same name for WSGI applications: import the one from the module that
-fits your server.
+`sidecar.client.wsgi` has a class of the same name for WSGI applications: import the class from the module
+that fits your server.
 
 ``vllm serve … --middleware sidecar.client.asgi.GateMiddleware``
 """

@@ -71,7 +71,7 @@ class GateSelector:
         max_scopes: how many inner scopes are followed.
         show_reason: whether a refusal says why.
         priority_header: a header with the request's priority, 0 to 9; empty: all have the default.
-        settings: those of `Settings`.
+        settings: the settings of `Settings`.
 
     Attributes:
         known: what `is_gated` returned for the last methods and paths.
@@ -216,7 +216,7 @@ def _model_of(body: bytes) -> str:
     """The member ``model`` of a JSON body; empty where there is none.
 
     A body with more than `_MAX_PARSED_BYTES` is not parsed as a whole, if the shorter of two parts is
-    enough: the one before the member or the one after it. So the member may be found in a body that is not
+    enough: the part before the member or the part after it. So the member may be found in a body that is not
     valid JSON. The application refuses such a body.
     """
     return _model_in(body if len(body) <= _MAX_PARSED_BYTES else _part_with_model(body))

@@ -1,7 +1,7 @@
 """WSGI middleware: requests wait at the gate, except for a few harmless ones.
 
-`sidecar.client.asgi` has a class of the same name for ASGI applications: import the one from the module that
-fits your server.
+`sidecar.client.asgi` has a class of the same name for ASGI applications: import the class from the module
+that fits your server.
 
 A waiting request occupies its thread and cannot detect a disconnected client: keep ``wait_secs`` short, and
 provide enough threads.

@@ -6,7 +6,7 @@ import re
 
 from .checks import text
 
-# Each cost takes twice as long as the one before, and 16 takes seconds. The last character of the salt has
+# Each cost takes twice as long as the previous cost, and 16 takes seconds. The last character of the salt has
 # two bits.
 _BCRYPT = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-6])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}", re.ASCII)
 

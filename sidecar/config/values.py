@@ -93,7 +93,7 @@ class MetricsConfig:
     """What the metrics contain.
 
     Attributes:
-        scopes: ``all`` scopes, or the ``own`` ones: those that this sidecar was asked about or decided on.
+        scopes: ``all`` scopes, or the ``own`` scopes that this sidecar was asked about or decided on.
     """
 
     scopes: str = "all"

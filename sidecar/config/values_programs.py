@@ -223,7 +223,7 @@ class HookConfig:
         password_file: file with its password, read for every request.
         timeout_secs: timeout of a request in seconds.
         max_pending: the most events that wait; above this the oldest are dropped.
-        proxy_url: proxy; empty: the one of the environment, if any.
+        proxy_url: proxy; empty: the proxy that the environment names, if any.
         ca_file: CA bundle; empty: the system's trust store.
         cert_file: client certificate.
         key_file: its private key.

@@ -29,7 +29,7 @@ else:
 
 
 def _init_of(cls: type[Any]) -> Callable[..., None]:
-    """An ``__init__`` that does the same as that of ``cls``."""
+    """A faster ``__init__`` with the behaviour of ``cls.__init__``."""
     own: Any = cls.__init__
     names: dict[str, Any] = {"_UNSET": object()}
     parameters, steps = ["self"], []

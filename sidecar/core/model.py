@@ -252,7 +252,7 @@ class StateDelta:
         return self._tombstone_count > self._state.max_tombstones
 
     def shift_tombstones(self, secs: float) -> None:
-        """Shift the times of all tombstones by ``secs``, except those of another machine's clock."""
+        """Shift the times of all tombstones by ``secs``, except times of another machine's clock."""
         own = list(self._put_tombstones)
         for source in [*(one for one in self._state.tombstones if one not in self._put_tombstones), *own]:
             tombstone = self.tombstones.pop(source, self._state.tombstones.get(source))

@@ -58,7 +58,7 @@ class Policy:
         min_pause_secs: minimum duration of an auto hold in seconds; 0: it ends on recovery.
         resume_ramp_per_sec: parked waiters admitted per second after a resume; 0: all at once.
         restrict: requests per second that are admitted at an own state, if nothing closes the gate. A state
-            without a rate has that of the next better state; healthy has none.
+            without a rate has the rate of the next better state; healthy has none.
         resume_trial: the trial after a recovery.
         deny_status: the HTTP status of a refusal at a closed gate, one of `DENY_STATUSES`.
         max_paused_share: maximum share of the scopes directly inside that auto holds pause at a time (rounded
@@ -154,7 +154,7 @@ def _check_rates(restrict: tuple[tuple[WellbeingState, float], ...]) -> None:
     """Check the rates of a restriction.
 
     Raises:
-        InvalidPolicy: a rate is not above 0 and finite, or above that of a better state.
+        InvalidPolicy: a rate is not above 0 and finite, or is above the rate of a better state.
     """
     for state, rate in restrict:
         if state is WellbeingState.HEALTHY:

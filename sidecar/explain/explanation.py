@@ -53,7 +53,7 @@ class Explainer:
         self._blind = blind
 
     def explain(self, alert: Alert) -> Json:
-        """What ``alert`` would do. ``affects`` is for a running sidecar to fill in."""
+        """The effects that ``alert`` would have. A running sidecar fills in ``affects``."""
         rules = self._config.alerts.rules
         match = self._interpreter.match(alert)
         found: Json = {

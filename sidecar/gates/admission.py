@@ -70,7 +70,7 @@ class Demand:
 
     Attributes:
         granted: tokens that were given since it was sent.
-        held: where those tokens are held until the client is answered.
+        held: where the granted tokens are held until the client is answered.
         limiter: where it is registered; None: nowhere.
     """
 
@@ -125,7 +125,7 @@ class Limiter:
 
     @property
     def chain(self) -> Iterator[Limiter]:
-        """The limiter itself and those above it."""
+        """The limiter itself and the limiters above it."""
         limiter: Limiter | None = self
         while limiter is not None:
             yield limiter
@@ -299,7 +299,7 @@ def admit(limiters: Sequence[Limiter], now: float, most: int) -> list[QueuedWait
     """Admit requests with the tokens of ``limiters``, which have the same root.
 
     Args:
-        limiters: those at which something waits.
+        limiters: the limiters at which requests wait.
         now: the time in seconds.
         most: how many requests to admit at most.
 

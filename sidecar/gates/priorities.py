@@ -43,7 +43,7 @@ class PriorityTimes:
         """The priorities that wait here while only higher ones pass, and for how many seconds they have.
 
         Args:
-            chain: of this limit and those above it.
+            chain: the times of this limit and of the limits above it.
             now: the time.
         """
         passed_at = [max(times) for times in zip(*(one.passed_at for one in chain), strict=True)]

@@ -161,7 +161,7 @@ class GateTree:
         for node in touched:
             yield from self._derive(update, node)
             yield
-        # A version is never reused: the version of a forgotten scope may be newer than that of its home.
+        # A version is never reused: a forgotten scope may have a newer version than its nearest ancestor.
         homes: set[ScopeGate] = set()
         for gate in update.forgotten:
             home = update.gate_above(self._nodes[gate.scope])

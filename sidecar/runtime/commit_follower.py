@@ -144,7 +144,7 @@ class CommitFollower(Controller):
             self._arrived.read_on()
 
     async def _apply_commits(self, commits: Iterable[LoggedCommit]) -> None:
-        """Apply those ``commits`` that are new, in their order. If that fails, load the state again."""
+        """Apply the new ones of ``commits`` in order. If that fails, load the state again."""
         try:
             complete = await self._try_to_apply(commits)
         except Exception:  # noqa: BLE001 - recorded; the loaded state corrects it
@@ -157,7 +157,7 @@ class CommitFollower(Controller):
             self._load_due = not await self._load_again(went_back=False)
 
     async def _try_to_apply(self, commits: Iterable[LoggedCommit]) -> bool:
-        """Apply those ``commits`` that are new. Returns whether none is missing or not valid."""
+        """Apply the new ones of ``commits``. Returns False if a commit is missing or not valid."""
         time_slice = self._time_slice()
         delta = StateDelta(self.core_state)
         changes: list[Change] = []
@@ -282,7 +282,7 @@ class CommitFollower(Controller):
         self._queue.wake.set()
 
     async def _read_log(self, seq: int) -> None:
-        """Read the next commits from the log, and apply those up to ``seq``. Raises `StoreUnavailable`."""
+        """Read the next commits from the log, and apply them up to ``seq``. Raises `StoreUnavailable`."""
         found = await self._shared.read_log(self._replica.position)
         if isinstance(found, Outdated):
             await self._load_again(went_back=found.went_back)

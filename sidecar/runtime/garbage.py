@@ -120,7 +120,7 @@ class GarbageCollection:
         loop: runs the timer.
         failures: counts and logs the exceptions of the timer.
         memory: returns the memory of the process in bytes.
-        limit: the memory that the process may use, in bytes; None: that of its container.
+        limit: the memory that the process may use, in bytes; None: the limit of its container.
     """
 
     def __init__(

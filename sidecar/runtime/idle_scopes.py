@@ -20,7 +20,7 @@ class IdleScopes:
         clock: the time source.
         idle_secs: seconds after which an idle scope is forgotten.
         time_slice: returns a new time slice.
-        forget: forgets scopes. The next sweep finds those that it could not forget.
+        forget: forgets scopes. The next sweep finds scopes that could not be forgotten.
         on_none: called if no scope has been idle for long enough.
     """
 

@@ -42,7 +42,7 @@ _NONE_WAITING = (0,) * PRIORITIES
 
 @dataclass(slots=True)
 class _Leased:
-    """What is known about a lease.
+    """The known state of a lease.
 
     Attributes:
         due: when to ask again.

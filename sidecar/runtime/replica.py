@@ -435,7 +435,7 @@ def _kept(
 
 
 def _contains(restored: LostCommit | None, lost: LostCommit) -> bool:
-    """Whether a record that was restored from ``restored`` contains that of ``lost``."""
+    """Whether a record that was restored from the commit ``restored`` contains the record of ``lost``."""
     return (
         restored is not None
         and lost.is_original

@@ -89,7 +89,7 @@ class StoreWriter:
         counters: the counters of the process.
         clock: the time source.
         on_history: called after the history got new entries.
-        on_store_down: called when a commit fails, with the error, unless the one before failed as well.
+        on_store_down: called when a commit fails, with the error, unless the previous commit failed as well.
 
     Attributes:
         heartbeat_due: the next commit is written even if nothing has changed.

@@ -105,7 +105,7 @@ class StoredState:
 
 @dataclass(frozen=True, slots=True)
 class RecordPatch:
-    """What has changed of a record with many signals.
+    """The changes of a record with many signals.
 
     Attributes:
         base: the version of the record that the patch changes.
@@ -183,7 +183,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one commit of a fleet changed.
+    """The changes of one commit of a fleet.
 
     Attributes:
         position: the commit.
@@ -275,7 +275,7 @@ CommitResult = Committed | Conflict | Outdated
 
 @dataclass(frozen=True, slots=True)
 class WatchdogNotice:
-    """What a notification, or a query of Alertmanager, says about the watchdog alert.
+    """The watchdog alert as a notification, or a query of Alertmanager, shows it.
 
     Attributes:
         firing: whether it fires.

@@ -22,7 +22,7 @@ class CopyTarget(Store, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CopyReport:
-    """What was copied.
+    """The result of a copy.
 
     Attributes:
         scopes: scopes that were copied.

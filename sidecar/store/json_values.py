@@ -62,7 +62,7 @@ def decode_known(kind: type[T], members: Json) -> T:
 
 
 def unknown_members(kind: type, members: Json) -> dict[str, Json]:
-    """The members that ``kind`` does not have, with those of nested values under the nested name."""
+    """The members that ``kind`` does not have. Unknown members of a nested value are under its name."""
     decoders = _decoders(kind)
     unknown = {} if members.keys() <= decoders.keys() else _without(decoders, members)
     for name, (inner, many) in _nested(kind).items():
@@ -140,7 +140,7 @@ def _decode_known_function(kind: Any) -> _Decoder:  # noqa: ANN401 - a dataclass
 
 @cache
 def _decoders(kind: type, nested: Callable[[Any], _Decoder] = _decode_function) -> dict[str, _Decoder]:
-    """The decoders of the attributes of ``kind``; ``nested`` makes those of dataclasses."""
+    """The decoders of the attributes of ``kind``; ``nested`` makes the decoders of dataclasses."""
     hints = typing.get_type_hints(kind, vars(__import__(kind.__module__, fromlist=["_"])))
     return {one.name: _decoder(hints[one.name], nested) for one in fields(kind)}
 

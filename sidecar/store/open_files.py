@@ -3,7 +3,7 @@
 SQLite keeps its files open and does not notice this. Later commits would be lost at a restart.
 
 Rules of this file: it never opens a file. Closing any descriptor of a file releases all locks that the
-process has on it, those of SQLite too.
+process has on it, SQLite's locks included.
 """
 
 from __future__ import annotations

@@ -175,7 +175,7 @@ class RedisConnection:
         return f"{where}: {self._refusal_of(text) or kind}"
 
     def _refusal_of(self, text: str) -> str:
-        """What Redis' answer ``text`` means."""
+        """The meaning of Redis' error reply ``text``."""
         if text.startswith("WRONGTYPE"):
             prefix = self._settings.prefix
             return f"keys that begin with {prefix!r} belong to another program: use another redis.prefix"

@@ -66,7 +66,7 @@ class Body:
         return clean_text(self.text(name, ""), limit)
 
     def required_line(self, name: str, limit: int) -> str:
-        """As `line`, and not empty."""
+        """Like `line`, but an empty text is refused."""
         self.required(name)
         value = self.line(name, limit)
         if not value:

@@ -1,4 +1,4 @@
-"""What an API connection shares with the other connections of the process, and its flow control."""
+"""The state that the API connections of a process share, and the flow control of a connection."""
 
 from __future__ import annotations
 

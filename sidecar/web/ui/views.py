@@ -238,7 +238,7 @@ class PageViews:
         return [one.config.name for one in list(self._service.engines.all) if not one.in_sync]
 
     def _warnings(self) -> list[str]:
-        """What is wrong with the sidecar itself."""
+        """Warnings about the sidecar itself."""
         service = self._service
         counters = service.controller.counters
         alertname, heard = counters.watchdog
