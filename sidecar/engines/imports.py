@@ -1,8 +1,8 @@
 """Polls other controllers for JSON, and adds their counts to this sidecar's counters.
 
 The counts are added like the counts of a client (`ClientReports`). Counts from before the first poll are left
-out. A lower count means that the controller restarted. A controller that is unreachable for three intervals is
-gone. Its state is a claim with a TTL. The claim ends when the TTL expires or the import leaves the config.
+out. A lower count means that the controller restarted. A controller that is unreachable for three intervals
+is gone. Its state is a claim with a TTL. The claim ends when the TTL expires or the import leaves the config.
 """
 
 from __future__ import annotations
