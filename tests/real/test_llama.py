@@ -222,5 +222,8 @@ def test_a_restriction_answers_an_overload_without_a_pause_and_its_end_lifts_it(
         parts.sidecar.wait_for_gate(SCOPE, "open", OVERLOAD_SECS)
         assert parts.sidecar.counters(SCOPE)["pauses_total"] == 0
         entries = parts.sidecar.get(f"/v1/history/{SCOPE}?kind=restriction").json()["entries"]
-        assert len(entries) == 2, entries
+        # Each restriction has ended. If the engine becomes faster while all clients still send requests, the
+        # queue falls and grows again, and there is more than one restriction.
+        assert entries, "the history has the restriction"
+        assert len(entries) % 2 == 0, entries
     print(f"able to {able:.2f}/s; while restricted {goodput:.2f}/s: {goodput / able:.0%}")
