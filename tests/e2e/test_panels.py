@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -96,33 +97,31 @@ def recording() -> list[dict]:
     return found
 
 
+def config_of(alertmanager_url: str, engine_url: str) -> dict[str, Any]:
+    """The config of a sidecar that has all of the series."""
+    engine = {"scope": SCOPE, "kind": "vllm", "url": engine_url, "name": "engine", "sleep_after_secs": 3600}
+    return {
+        "defaults": {"pause_on_distressed": True},
+        # A poll may be faster than a notification. An alert that is known only from polls ends when
+        # Alertmanager no longer lists it.
+        "alerts": {
+            "alertmanager_urls": [alertmanager_url],
+            "reconcile_secs": 1,
+            "alertmanager": {"min_uptime_secs": 1},
+        },
+        "engines": [engine],
+        # No server listens there; only its series matter.
+        "hooks": [{"name": "hook", "url": "http://127.0.0.1:1/"}],
+    }
+
+
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory) -> Iterator[Prometheus]:
     with ExitStack() as stack:
         port = free_port()
         alertmanager = stack.enter_context(Alertmanager(f"http://127.0.0.1:{port}/v1/alerts"))
         engine = stack.enter_context(EngineStub("vllm"))
-        config = {
-            "defaults": {"pause_on_distressed": True},
-            # A poll may be faster than a notification. An alert that is known only from polls ends when
-            # Alertmanager no longer lists it.
-            "alerts": {
-                "alertmanager_urls": [alertmanager.url],
-                "reconcile_secs": 1,
-                "alertmanager": {"min_uptime_secs": 1},
-            },
-            "engines": [
-                {
-                    "scope": SCOPE,
-                    "kind": "vllm",
-                    "url": engine.url,
-                    "name": "engine",
-                    "sleep_after_secs": 3600,
-                }
-            ],
-            # No server listens there; only its series matter.
-            "hooks": [{"name": "hook", "url": "http://127.0.0.1:1/"}],
-        }
+        config = config_of(alertmanager.url, engine.url)
         folder = tmp_path_factory.mktemp("dashboards")
         sidecar = stack.enter_context(Sidecar(config, store="sqlite:state.db", folder=folder, port=port))
         engines = stack.enter_context(EngineMetrics())
